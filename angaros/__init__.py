@@ -1,0 +1,6 @@
+"""Angaros: a mail transfer agent that speaks Exim's language."""
+
+__version__ = "0.1.0"
+
+EXIM_VERSION = "4.99"
+"""The version of Exim whose behaviour, files and command line we keep (`$exim_version`)."""

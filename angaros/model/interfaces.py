@@ -1,0 +1,351 @@
+"""Interfaces for calls that go up the import order, and the ports to the world. `assembly.wiring` plugs them.
+
+Everything is synchronous. What has to wait asks the `Waiter`: in the daemon it suspends the running greenlet, on the command
+line it blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from angaros.model.tls import TlsFacts
+
+if TYPE_CHECKING:
+    from angaros.config.config import Config
+    from angaros.config.site import Site
+    from angaros.model.delivery import Delivery, DeliveryResult, Host, Owner
+    from angaros.model.message import Header, Message
+    from angaros.model.outcome import Verdict, VerifyResult
+    from angaros.model.scope import Scope
+
+T = TypeVar("T")
+
+
+# --- The world's ports -------------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time. A fake one in tests."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """For time-outs."""
+        ...
+
+
+class Random(Protocol):
+    """Randomness; predictable in Exim's test mode."""
+
+    def below(self, limit: int) -> int:
+        """0 <= x < limit."""
+        ...
+
+    def token(self, octets: int) -> bytes:
+        """Cryptographic random octets."""
+        ...
+
+
+class Stream(Protocol):
+    """A connected byte stream, as the synchronous core sees it. Time-outs raise TimeoutError, failures OSError."""
+
+    local_address: str
+    local_port: int
+    peer_address: str
+    peer_port: int
+    tls: TlsFacts | None
+
+    def read(self, limit: int = 65536, timeout: float | None = None) -> bytes:
+        """At least one octet; b"" at the end."""
+        ...
+
+    def write(self, data: bytes, timeout: float | None = None) -> None:
+        """All of `data`; returns when it is handed to the kernel or waits for room."""
+        ...
+
+    def start_tls(self, context: Any, *, server_name: str = "", timeout: float | None = None) -> TlsFacts:
+        """Client handshake with a `net.tls` context. Raises `net.tls.TlsError`. Buffered clear text is dropped."""
+        ...
+
+    def stop_tls(self) -> None:
+        """Send close_notify."""
+        ...
+
+    def shutdown_write(self) -> None:
+        """Half-close."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class CommandRun:
+    """Result of `Waiter.run_command`."""
+
+    status: int
+    """Exit status; negative: killed by that signal."""
+    output: bytes = b""
+    timed_out: bool = False
+
+
+class Waiter(Protocol):
+    """Waiting as a port. `LoopWaiter` suspends the greenlet, `BlockingWaiter` blocks."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+    def connect(
+        self, address: str, port: int, *, timeout: float, source: tuple[str, int] | None = None, options: Mapping[str, Any] = {}
+    ) -> Stream:
+        """TCP. `options`: `dscp`, `keepalive`, `fastopen`, `early_data`."""
+        ...
+
+    def connect_unix(self, path: str, *, timeout: float) -> Stream: ...
+
+    def exchange_udp(self, address: str, port: int, payload: bytes, *, timeout: float) -> bytes:
+        """Send one datagram, return the first answer."""
+        ...
+
+    def in_thread(self, call: Callable[[], T]) -> T:
+        """A call that really blocks (fsync, a C library)."""
+        ...
+
+    def run_command(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        max_output: int = 1 << 20,
+        merge_stderr: bool = True,
+    ) -> CommandRun:
+        """Run without a shell as the current user; OSError when it cannot be started."""
+        ...
+
+    def gather(self, calls: Sequence[Callable[[], T]], limit: int = 0) -> list[T]:
+        """Run all, at most `limit` at a time (0: no limit); results in order. In BlockingWaiter: one after the other."""
+        ...
+
+    def spawn(self, call: Callable[[], None]) -> None:
+        """Start and forget (its exceptions go to the panic log). BlockingWaiter: forks, or runs at once, as documented."""
+        ...
+
+
+class Log(Protocol):
+    """Exim's logs. `text` has no time stamp and no message id; both are added."""
+
+    def write(
+        self,
+        text: str,
+        *,
+        message_id: str = "",
+        selector: str = "",
+        main: bool = True,
+        reject: bool = False,
+        panic: bool = False,
+        headers: Sequence[Header] = (),
+        envelope: Message | None = None,
+    ) -> None:
+        """Write one entry. `selector`: log selector that must be on (e.g. `retry_defer`), "" always. `reject` with
+        `envelope`/`headers` adds Exim's envelope and header lines to the reject log."""
+        ...
+
+    def selected(self, selector: str) -> bool:
+        """Whether a log selector is on."""
+        ...
+
+    def debug(self, selector: str, text: str) -> None:
+        """-d output; no-op when off."""
+        ...
+
+
+# --- Calls up the import order -----------------------------------------------------------------------------------------
+
+
+class Expander(Protocol):
+    """`expand.engine`: the string language."""
+
+    def expand(self, text: str, scope: Scope) -> str:
+        """Raises `model.errors.ExpansionError` (or its subclass `ForcedFailure`)."""
+        ...
+
+    def condition(self, text: str, scope: Scope) -> bool:
+        """Evaluate one condition, `eq{a}{b}`."""
+        ...
+
+
+class ListMatcher(Protocol):
+    """`lists.match`. All `match_*` return whether the list matches; data of a lookup that matched goes to `MatchData`.
+
+    Raises `model.errors.ListDefer` when the answer depends on something that is temporarily unavailable."""
+
+    def match_domain(self, domain: str, items: str, scope: Scope) -> ListMatch: ...
+
+    def match_local_part(self, local_part: str, items: str, scope: Scope, *, caseless: bool = True) -> ListMatch: ...
+
+    def match_address(self, address: str, items: str, scope: Scope, *, caseless: bool = True) -> ListMatch: ...
+
+    def match_host(self, items: str, scope: Scope, *, name: str | None = None, address: str | None = None) -> ListMatch:
+        """Against `name`/`address`, by default the session's peer (looked up when an item wants the name)."""
+        ...
+
+    def match_string(self, subject: str, items: str, scope: Scope, *, caseless: bool = True) -> ListMatch: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListMatch:
+    """Result of a list match; false when it did not match. `data` is the lookup's data or the item (`$domain_data`)."""
+
+    matched: bool
+    data: str | None = None
+    key: str = ""
+    """`$value`-like: what was looked up."""
+
+    def __bool__(self) -> bool:
+        return self.matched
+
+
+@dataclass(frozen=True, slots=True)
+class LookupResult:
+    """Result of a search. `value` None: not found."""
+
+    value: str | None
+    cacheable: bool = True
+    ttl: int | None = None
+
+
+class Lookups(Protocol):
+    """`lookups.engine`."""
+
+    def search(
+        self, kind: str, key: str, scope: Scope, *, source: str = "", partial: str = "", options: str = ""
+    ) -> LookupResult:
+        """Search. `kind` is as in the configuration: `lsearch`, `partial2-lsearch*@`, `mysql`, ...; with affixes and starring
+        in it. `source` is the file of single-key types. Raises `model.errors.LookupDefer`/`LookupError_`."""
+        ...
+
+    def quote(self, kind: str, value: str, options: str = "") -> str:
+        """`${quote_<kind>:value}`; raises ValueError("...") for unknown types."""
+        ...
+
+    def is_query_style(self, kind: str) -> bool:
+        """Whether the type takes a query instead of a key and a file; KeyError for an unknown type."""
+        ...
+
+
+class Verifier(Protocol):
+    """`delivery.verify`: the one call back up the road (ACL -> routing, perhaps with a callout)."""
+
+    def verify_address(self, address: str, scope: Scope, *, is_recipient: bool, options: Mapping[str, Any]) -> VerifyResult:
+        """Route; `options` has parsed `verify =` options (defer_ok, callout=..., no_details, success_on_redirect, quota...)."""
+        ...
+
+
+class AclRunner(Protocol):
+    """`acl.engine`."""
+
+    def run(self, acl: str, where: str, scope: Scope) -> Verdict:
+        """Run the ACL named by, or written in, the already expanded text `acl` at the point `where` (`rcpt`, `data`, ...)."""
+        ...
+
+
+class Courier(Protocol):
+    """Does things as another user. In the daemon: a request to the courier process; as root on the command line: a fork;
+    without root: only as ourselves, else PermissionError."""
+
+    def deliver_local(self, plan: Any, owner: Owner) -> list[DeliveryResult]:
+        """Perform an expanded local-delivery plan (`transports.plan`): append to a file, Maildir, pipe."""
+        ...
+
+    def read_file(self, path: str, owner: Owner, *, limit: int) -> tuple[bytes, Any]:
+        """Contents and `os.stat_result`; OSError as it came."""
+        ...
+
+    def check_paths(self, checks: Sequence[str], owner: Owner) -> list[int]:
+        """errno (0 when it exists and is readable) of each path: `require_files`."""
+        ...
+
+
+class Hints(Protocol):
+    """`hints.db`: typed records under Exim's names (`retry`, `wait-smtp`, `callout`, `ratelimit`, `seen`, `tls`, `misc`)."""
+
+    def get(self, database: str, key: str) -> dict[str, Any] | None: ...
+
+    def put(self, database: str, key: str, record: Mapping[str, Any]) -> None: ...
+
+    def delete(self, database: str, key: str) -> None: ...
+
+    def update(self, database: str, key: str, change: Callable[[dict[str, Any] | None], dict[str, Any] | None]) -> None:
+        """Read-change-write under a lock; None deletes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DnsAnswer:
+    """Answer of the resolver. Names are lower case as received, without the final dot."""
+
+    status: str
+    """`ok`, `nomatch` (NXDOMAIN), `nodata`, `again` (time-out, SERVFAIL), `fail` (FORMERR, NOTIMP, REFUSED)."""
+    records: tuple[tuple[str, Any], ...] = ()
+    """Of the wanted type, CNAMEs followed: (owner name, data). Data by type: A/AAAA text; MX (preference, name); PTR/NS/CNAME
+    name; TXT text (strings joined); SRV (priority, weight, port, name); TLSA (usage, selector, matching, bytes); SOA 7 fields;
+    CSA as SRV; SPF as TXT. Names and text are tainted."""
+    authenticated: bool = False
+    """AD bit."""
+    authoritative: bool = False
+    ttl: int = 0
+    qualified_name: str = ""
+    """Full name when the search list added something."""
+    soa_ttl: int = 0
+    txt_parts: tuple[tuple[str, ...], ...] = ()
+
+
+class Resolver(Protocol):
+    """`net.dns`."""
+
+    def query(
+        self, name: str, kind: str, *, qualify_single: bool = False, search_parents: bool = False, dnssec: bool = False
+    ) -> DnsAnswer:
+        """Look up; follows CNAMEs up to `dns_cname_loops`. `kind` is `A`, `MX`, ... Honours the dns_* main options given to the
+        resolver when it was built."""
+        ...
+
+
+class Store(Protocol):
+    """`spool.store`; see that module for all it can do. Only what lower rooms need is here."""
+
+    def exists(self, message_id: str) -> bool: ...
+
+
+@dataclass(slots=True)
+class Services:
+    """What every room may ask for; built once by `assembly.wiring`, replaced whole on reload."""
+
+    site: Site
+    config: Config
+    clock: Clock
+    random: Random
+    waiter: Waiter
+    log: Log
+    dns: Resolver
+    expander: Expander
+    lists: ListMatcher
+    lookups: Lookups
+    hints: Hints
+    courier: Courier
+    acl: AclRunner
+    verifier: Verifier
+    store: Any = None
+    """`spool.store.Store`."""
+    harness: Any = None
+    """`config.harness.Harness` in Exim's test mode, else None."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Caches and helpers by room name (`lookups`, `tls`, `perl`, ...)."""
+
+
+HostFinder = Callable[["Delivery", "Host"], str]
