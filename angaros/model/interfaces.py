@@ -67,8 +67,27 @@ class Stream(Protocol):
         """All of `data`; returns when it is handed to the kernel or waits for room."""
         ...
 
+    peer_uid: int
+    """Real uid of the other end of a unix socket; -1 unknown."""
+
+    def readline(self, limit: int = 65536, timeout: float | None = None) -> bytes:
+        """Up to and with the next LF; what there is at the end of input or when `limit` octets have come without one."""
+        ...
+
+    def unread(self, data: bytes) -> None:
+        """Put octets back; the next read gives them first."""
+        ...
+
+    def input_waiting(self) -> bool:
+        """Whether octets, or the end, have come and are not yet read. Never waits."""
+        ...
+
     def start_tls(self, context: Any, *, server_name: str = "", timeout: float | None = None) -> TlsFacts:
         """Client handshake with a `net.tls` context. Raises `net.tls.TlsError`. Buffered clear text is dropped."""
+        ...
+
+    def accept_tls(self, context: Any, *, timeout: float | None = None) -> TlsFacts:
+        """Server handshake, likewise."""
         ...
 
     def stop_tls(self) -> None:
@@ -80,6 +99,18 @@ class Stream(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class CommandStream(Stream, Protocol):
+    """Standard input and output of a running command."""
+
+    def finish(self, timeout: float | None = None) -> int:
+        """Close its input and wait for its end: exit status, negative for a signal. TimeoutError leaves it running."""
+        ...
+
+    def kill(self) -> None:
+        """End it and its process group."""
+        ...
 
 
 @dataclass(slots=True)
@@ -107,6 +138,18 @@ class Waiter(Protocol):
 
     def exchange_udp(self, address: str, port: int, payload: bytes, *, timeout: float) -> bytes:
         """Send one datagram, return the first answer."""
+        ...
+
+    def open_fds(self, in_fd: int, out_fd: int) -> Stream:
+        """A stream over descriptors that exist (-bs, inetd). They stay open at `close`."""
+        ...
+
+    def open_command(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None) -> CommandStream:
+        """Start a command, without a shell, and talk to it; its standard error is ours. OSError when it cannot be started."""
+        ...
+
+    def wait_readable(self, fd: int, timeout: float | None = None) -> bool:
+        """Wait until `fd` can be read; False when the time is over."""
         ...
 
     def in_thread(self, call: Callable[[], T]) -> T:
