@@ -202,8 +202,13 @@ class Log(Protocol):
         """Whether a log selector is on."""
         ...
 
-    def debug(self, selector: str, text: str) -> None:
-        """-d output; no-op when off."""
+    def debug(self, selector: str, text: str, *, hc: bool = False, indent: int = 0) -> None:
+        """-d output; no-op when off. `hc`: shown by -bh too (there each line begins with `>>> `). `indent`: depth of nested lists,
+        ACLs and expansions; each fourth column is drawn as a bar. Use `Scope.trace` where there is a scope."""
+        ...
+
+    def debugging(self, selector: str, *, hc: bool = False) -> bool:
+        """Whether `debug` with the same arguments would show something (ask before formatting)."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from angaros.model.effects import MessageEffects
 from angaros.model.session import Session
 
 
@@ -128,10 +129,8 @@ class Message:
     body_size_declared: int = 0
     auth_submitter: str = ""
 
-    # Warnings and policy that act later.
-    added_headers: list[Header] = field(default_factory=list)
-    """From `add_header` in ACLs, not yet in `headers` (position in the text's first characters is already resolved)."""
-    removed_headers: list[str] = field(default_factory=list)
+    effects: MessageEffects = field(default_factory=MessageEffects)
+    """Controls and header changes that ACLs asked for."""
 
     @property
     def is_bounce(self) -> bool:

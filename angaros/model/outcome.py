@@ -28,11 +28,27 @@ class Verdict:
     """For the peer; may begin with an SMTP code and an enhanced code. "" means the default text of the command."""
     log_message: str = ""
     """For the log; "" means: the same as `user_message`."""
+    log_targets: tuple[str, ...] = ("main", "reject")
+    """`log_reject_target`: logs that the rejection goes to; empty: none."""
+    sender_failure: SenderFailure | None = None
+    """Set the first time a message is refused because its sender did not verify; see there."""
 
     @property
     def accepted(self) -> bool:
         """Whether the command goes on."""
         return self.outcome in (Outcome.ACCEPT, Outcome.DISCARD)
+
+
+@dataclass(frozen=True, slots=True)
+class SenderFailure:
+    """Details of a sender verification that made an ACL refuse; given once per sender (spec 44.50)."""
+
+    address: str
+    log: str = ""
+    """Reason, for the extra line `sender verify fail for <address>: reason`."""
+    deferred: bool = False
+    lines: str = ""
+    """Text of the lines before the final response line (`Verification failed for <...>` and so on); "" for none."""
 
 
 @dataclass(frozen=True, slots=True)

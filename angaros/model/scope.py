@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Scope:
     """Names and services at one point. Cheap to make; never shared between connections."""
 
-    __slots__ = ("services", "session", "message", "delivery", "host", "local", "state", "numeric", "where", "acl_depth")
+    __slots__ = ("services", "session", "message", "delivery", "host", "local", "state", "numeric", "where", "acl_depth", "depth")
 
     def __init__(
         self,
@@ -44,6 +44,8 @@ class Scope:
         self.where = ""
         """ACL point (`rcpt`, `data`, ...), else ""."""
         self.acl_depth = 0
+        self.depth = 0
+        """Indentation of debugging lines (nested lists, ACLs)."""
 
     def child(self, delivery: Delivery | None = None, **names: str) -> Scope:
         """A scope in which `names` (and `delivery`) are set and all else is as here."""
@@ -58,7 +60,16 @@ class Scope:
         scope.numeric = self.numeric
         scope.where = self.where
         scope.acl_depth = self.acl_depth
+        scope.depth = self.depth
         return scope
+
+    def tracing(self, selector: str) -> bool:
+        """Whether `trace` shows something."""
+        return self.services.log.debugging(selector, hc=True)
+
+    def trace(self, selector: str, text: str) -> None:
+        """A debugging line that -bh shows too (`>>> check hosts = ...`), indented as deep as we are."""
+        self.services.log.debug(selector, text, hc=True, indent=self.depth)
 
     def expand(self, text: str) -> str:
         """Expand a string of the configuration here. Raises `model.errors.ExpansionError`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from angaros.model.effects import ConnectionEffects
 from angaros.model.tls import TlsFacts
 
 
@@ -80,6 +81,8 @@ class Session:
     # State that policy reads and writes.
     acl_c: dict[str, str] = field(default_factory=dict)
     """Connection ACL variables: key without `acl_`, for example `c0`, `c_foo`."""
+    effects: ConnectionEffects = field(default_factory=ConnectionEffects)
+    """Controls that last as long as the connection."""
     connection_number: int = 0
     """`$smtp_accept_count`-like counter given by the daemon."""
     command_history: list[str] = field(default_factory=list)

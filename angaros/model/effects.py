@@ -1,0 +1,74 @@
+"""What ACLs set for others to obey: the effects of `control`, `queue`, `add_header`, `remove_header` and of verification.
+
+`ConnectionEffects` hang on the Session and last as long as the connection; `MessageEffects` hang on the Message that is being
+received and die with it (spec 44.22). The ACL room writes, `inbound` and `delivery` read. Nothing of it is in the spool except
+what `Message` has fields for (`queue_name`, `utf8_downgrade`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class ConnectionEffects:
+    """Controls that last for the whole SMTP connection."""
+
+    enforce_sync: bool | None = None
+    """`enforce_sync`, `no_enforce_sync`; None: as `smtp_enforce_sync` says."""
+    no_pipelining: bool = False
+    no_multiline_responses: bool = False
+    allow_auth_unadvertised: bool = False
+    no_callout_flush: bool = False
+    no_delay_flush: bool = False
+    dscp: int | None = None
+    """`dscp/<value>`: the DSCP as a number 0..63; whoever owns the socket applies it after the ACL."""
+    dscp_name: str = ""
+    wellknown_response: str | None = None
+    """`wellknown/<file>`: contents to answer XWELLKNOWN with (already read and encoded)."""
+    flush: Any = None
+    """Callable without arguments, set by `inbound`: send what is buffered (before a delay or a callout). None: nothing to do."""
+    caches: dict[str, Any] = field(default_factory=dict)
+    """Per-connection caches by room (`dnslists`, `ratelimit`, ...); opaque to others."""
+
+
+@dataclass(slots=True)
+class MessageEffects:
+    """Controls that hold for one message, and what policy found out while it was being received."""
+
+    queue_only: bool = False
+    """`queue`, `queue_only`: no delivery process."""
+    queue_smtp: bool = False
+    """`queue/first_pass_route`: like -odqs."""
+    freeze: bool = False
+    freeze_no_tell: bool = False
+    """Every `freeze` so far had `/no_tell`: ignore `freeze_tell`."""
+    submission: bool = False
+    """Submission mode (spec 48.1)."""
+    submission_sender_retain: bool = False
+    submission_domain: str | None = None
+    submission_name: str | None = None
+    suppress_local_fixups: bool = False
+    fake_response: str = ""
+    """"" none, `450` for fakedefer, `550` for fakereject."""
+    fake_response_text: str = ""
+    no_mbox_unspool: bool = False
+    dkim_disable_verify: bool = False
+    dmarc_disable_verify: bool = False
+    dmarc_enable_forensic: bool = False
+    cutthrough: bool = False
+    """`cutthrough_delivery` was asked for (first recipient only)."""
+    cutthrough_defer_pass: bool = False
+    """`cutthrough_delivery/defer=pass`."""
+    cutthrough_connection: Any = None
+    """`delivery.callout.HeldConnection` while a callout connection is kept open; see /docs."""
+    added_headers: list[str] = field(default_factory=list)
+    """`add_header`: each one header line ending in a newline, with its placement in front where one was given
+    (`:at_start:`, `:after_received:`, `:at_start_rfc:`, `:at_end:`); no duplicates. `inbound` moves them into the message."""
+    removed_headers: list[str] = field(default_factory=list)
+    """`remove_header`: the colon-separated lists as they were given, in order."""
+    warned: set[str] = field(default_factory=set)
+    """Warnings that are in the log already (spec 44.18, `warn`)."""
+    caches: dict[str, Any] = field(default_factory=dict)
+    """Per-message caches by room (`verify`, `ratelimit`, ...); opaque to others."""
