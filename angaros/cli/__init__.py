@@ -1,0 +1,1 @@
+"""The command line: sendmail-style, as Exim understands it."""

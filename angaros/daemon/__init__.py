@@ -1,0 +1,1 @@
+"""The processes: master, workers, courier, and what they say to each other."""
