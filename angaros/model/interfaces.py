@@ -228,21 +228,42 @@ class Expander(Protocol):
 
 
 class ListMatcher(Protocol):
-    """`lists.match`. All `match_*` return whether the list matches; data of a lookup that matched goes to `MatchData`.
+    """`lists.match`. All `match_*` return whether the list matches, with the data of the item that matched; `$0`, `$1`, ... of a
+    wildcard, regular expression or partial lookup go to `scope.numeric`.
 
+    `items` is the raw list; None is an unset option and matches nothing. `option`: name of the option it comes from, for debugging
+    lines (`host in host_lookup?`). `expand=False`: the text is expanded already (`${if match_domain...`).
     Raises `model.errors.ListDefer` when the answer depends on something that is temporarily unavailable."""
 
-    def match_domain(self, domain: str, items: str, scope: Scope) -> ListMatch: ...
+    def match_domain(
+        self, domain: str, items: str | None, scope: Scope, *, option: str = "", expand: bool = True
+    ) -> ListMatch: ...
 
-    def match_local_part(self, local_part: str, items: str, scope: Scope, *, caseless: bool = True) -> ListMatch: ...
+    def match_local_part(
+        self, local_part: str, items: str | None, scope: Scope, *, caseless: bool = True, option: str = "", expand: bool = True
+    ) -> ListMatch: ...
 
-    def match_address(self, address: str, items: str, scope: Scope, *, caseless: bool = True) -> ListMatch: ...
+    def match_address(
+        self, address: str, items: str | None, scope: Scope, *, caseless: bool = True, option: str = "", expand: bool = True
+    ) -> ListMatch: ...
 
-    def match_host(self, items: str, scope: Scope, *, name: str | None = None, address: str | None = None) -> ListMatch:
-        """Against `name`/`address`, by default the session's peer (looked up when an item wants the name)."""
+    def match_host(
+        self,
+        items: str | None,
+        scope: Scope,
+        *,
+        name: str | None = None,
+        address: str | None = None,
+        option: str = "",
+        expand: bool = True,
+    ) -> ListMatch:
+        """Against `name`/`address`, by default the session's peer (looked up when an item wants the name). `name=""`: the name
+        may not be looked up (`match_ip`)."""
         ...
 
-    def match_string(self, subject: str, items: str, scope: Scope, *, caseless: bool = True) -> ListMatch: ...
+    def match_string(
+        self, subject: str, items: str | None, scope: Scope, *, caseless: bool = True, option: str = "", expand: bool = True
+    ) -> ListMatch: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +286,8 @@ class LookupResult:
     value: str | None
     cacheable: bool = True
     ttl: int | None = None
+    partial: tuple[str, ...] = ()
+    """Wild and fixed part of the key of a partial match (`$1`, `$2`)."""
 
 
 class Lookups(Protocol):
@@ -273,8 +296,10 @@ class Lookups(Protocol):
     def search(
         self, kind: str, key: str, scope: Scope, *, source: str = "", partial: str = "", options: str = ""
     ) -> LookupResult:
-        """Search. `kind` is as in the configuration: `lsearch`, `partial2-lsearch*@`, `mysql`, ...; with affixes and starring
-        in it. `source` is the file of single-key types. Raises `model.errors.LookupDefer`/`LookupError_`."""
+        """Search. `kind` is as in the configuration: `lsearch`, `partial2-lsearch*@,ret=key`, `mysql`, ...; with affixes, starring
+        and options in it. `source` is the file of single-key types. Raises `LookupDefer` (the text completes `lookup of "%s"
+        gave DEFER: %s`), `LookupFailure` (the text is the message of the failed expansion), KeyError-like `LookupFailure` for an
+        unknown type."""
         ...
 
     def quote(self, kind: str, value: str, options: str = "") -> str:
