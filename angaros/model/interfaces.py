@@ -293,13 +293,10 @@ class LookupResult:
 class Lookups(Protocol):
     """`lookups.engine`."""
 
-    def search(
-        self, kind: str, key: str, scope: Scope, *, source: str = "", partial: str = "", options: str = ""
-    ) -> LookupResult:
+    def search(self, kind: str, key: str, scope: Scope, *, source: str = "") -> LookupResult:
         """Search. `kind` is as in the configuration: `lsearch`, `partial2-lsearch*@,ret=key`, `mysql`, ...; with affixes, starring
         and options in it. `source` is the file of single-key types. Raises `LookupDefer` (the text completes `lookup of "%s"
-        gave DEFER: %s`), `LookupFailure` (the text is the message of the failed expansion), KeyError-like `LookupFailure` for an
-        unknown type."""
+        gave DEFER: %s`), `LookupFailure` (the text is the message of the failed expansion)."""
         ...
 
     def quote(self, kind: str, value: str, options: str = "") -> str:
