@@ -1,0 +1,161 @@
+"""Wiring: which implementation stands behind each interface of `model.interfaces.Services`.
+
+Parts are made when first asked for, so that `exim -be` does not load routers and `exim -bp` does not load TLS. The daemon
+calls `warm` before it forks, so that its workers share the loaded pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from angaros.config.config import Config
+from angaros.config.harness import Harness, PredictableRandom, SystemClock, SystemRandom
+from angaros.config.site import Site
+from angaros.model.interfaces import Courier, Log, Services, Waiter
+
+PARTS = ("dns", "expander", "lists", "lookups", "hints", "acl", "verifier", "store", "courier", "submitter")
+
+
+class Lazy:
+    """Stands in for a part of Services until it is first used, then puts the real one in its place."""
+
+    def __init__(self, services: Services, name: str, factory: Callable[[], Any]) -> None:
+        self._services = services
+        self._name = name
+        self._factory = factory
+
+    def _real(self) -> Any:
+        real = self._factory()
+        setattr(self._services, self._name, real)
+        return real
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._real(), attribute)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._real()(*args, **kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What differs between the daemon and the command line."""
+
+    waiter: Waiter
+    log: Log
+    courier: Callable[[Services], Courier]
+
+
+def build_services(config: Config, site: Site, ports: Ports, harness: Harness | None = None) -> Services:
+    """Services for one process. Nothing is opened yet."""
+    unset = cast(Any, None)
+    services = Services(
+        site=site,
+        config=config,
+        clock=SystemClock(),
+        random=PredictableRandom() if harness is not None else SystemRandom(),
+        waiter=ports.waiter,
+        log=ports.log,
+        dns=unset,
+        expander=unset,
+        lists=unset,
+        lookups=unset,
+        hints=unset,
+        courier=unset,
+        acl=unset,
+        verifier=unset,
+        harness=harness,
+    )
+    factories: dict[str, Callable[[], Any]] = {
+        "dns": lambda: _dns(services),
+        "expander": _expander,
+        "lists": lambda: _lists(services),
+        "lookups": lambda: _lookups(services),
+        "hints": lambda: _hints(services),
+        "acl": lambda: _acl(services),
+        "verifier": lambda: _verifier(services),
+        "store": lambda: _store(services),
+        "courier": lambda: ports.courier(services),
+        "submitter": lambda: _submitter(services),
+    }
+    for name, factory in factories.items():
+        setattr(services, name, Lazy(services, name, factory))
+    services.extra["host_name"] = _lookup_host_name
+    return services
+
+
+def warm(services: Services) -> None:
+    """Make all parts now (the daemon, before it forks or right after)."""
+    for name in PARTS:
+        part = getattr(services, name)
+        if isinstance(part, Lazy):
+            part._real()
+
+
+def _lookup_host_name(scope: Any) -> None:
+    from angaros.net.peer import lookup_host_name
+
+    lookup_host_name(scope)
+
+
+def _dns(services: Services) -> Any:
+    from angaros.net.dns import from_config
+
+    resolver = from_config(services.config, services.waiter, services.clock, services.random)
+    resolver.attach(services)
+    return resolver
+
+
+def _expander() -> Any:
+    from angaros.expand.engine import Engine
+
+    return Engine()
+
+
+def _lists(services: Services) -> Any:
+    from angaros.lists.match import Matcher
+
+    return Matcher(services)
+
+
+def _lookups(services: Services) -> Any:
+    from angaros.lookups.engine import LookupEngine
+
+    return LookupEngine()
+
+
+def _hints(services: Services) -> Any:
+    from angaros.hints.db import HintsDb
+
+    config = services.config
+    return HintsDb(f"{spool_directory(services)}/db", uid=config.exim_uid, gid=config.exim_gid)
+
+
+def _acl(services: Services) -> Any:
+    from angaros.acl.engine import AclEngine
+
+    return AclEngine(services)
+
+
+def _verifier(services: Services) -> Any:
+    from angaros.delivery.verify import Verifier
+
+    return Verifier(services)
+
+
+def _store(services: Services) -> Any:
+    from angaros.spool.store import Store, StoreSettings
+
+    return Store(StoreSettings.from_services(services), services.clock, services.waiter, services.log)
+
+
+def _submitter(services: Services) -> Any:
+    from angaros.inbound.submission import Submitter
+
+    return Submitter(services)
+
+
+def spool_directory(services: Services) -> str:
+    """The spool directory as resolved when the configuration was read."""
+    return services.config.main.spool_directory or services.site.spool_directory

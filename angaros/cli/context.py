@@ -1,0 +1,85 @@
+"""What every mode of the command line starts from: the configuration, the caller, and services made when first used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from angaros.cli.caller import Caller, identify
+from angaros.cli.invocation import Invocation
+from angaros.cli.parse import UsageError
+from angaros.config.config import Config
+from angaros.config.site import Site, read_site
+from angaros.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from angaros.config.harness import Harness
+    from angaros.model.interfaces import Services
+
+ADMIN_MODES = frozenset({"daemon", "bmalware"})
+"""Modes for administrators only, whatever the options say."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One call of the program."""
+
+    call: Invocation
+    site: Site
+    config: Config
+    caller: Caller
+    harness: Harness | None
+    services: Services
+    privileged: bool
+    """Root's power is there (effective uid 0) and the configuration may be trusted with it."""
+
+
+def open_context(call: Invocation) -> Context:
+    """Read site file and configuration, identify the caller, wire the services. Raises ConfigError, UsageError."""
+    from angaros.assembly.process import open_services, read_configuration
+
+    site = read_site()
+    for warning in site.warnings:
+        print(f"exim: {warning}", file=sys.stderr)
+    harness = None
+    if site.test_harness:
+        from angaros.config.harness import Harness
+
+        harness = Harness()
+    config = read_configuration(call.config_files, call.macros, site, harness)
+    if not config.trusted and os.geteuid() == 0 and os.getuid() != 0:
+        from angaros.daemon.privilege import become_caller
+
+        become_caller()
+    caller = identify(config, site)
+    check_permission(call, config, caller)
+    services = open_services(config, site, harness, debug=call.debug)
+    return Context(call, site, config, caller, harness, services, os.geteuid() == 0)
+
+
+def check_permission(call: Invocation, config: Config, caller: Caller) -> None:
+    """Refuse what only administrators may do (spec 5.2)."""
+    if caller.admin:
+        return
+    main = config.main
+    denied = (
+        call.mode in ADMIN_MODES
+        or (call.mode == "bp" and main.queue_list_requires_admin)
+        or (call.mode in ("q", "M") and (main.prod_requires_admin or call.message_action not in ("deliver", "")))
+    )
+    if denied and call.mode == "M" and call.message_action == "remove":
+        return  # decided message by message: owners may remove their own
+    if denied:
+        raise UsageError("exim: permission denied")
+    if call.debug is not None and not caller.admin:
+        raise UsageError("exim: permission denied")
+
+
+def report_config_error(error: ConfigError, call: Invocation) -> int:
+    """Exim's message for a wrong configuration, on standard error and in the panic log; the exit status."""
+    from angaros.assembly.process import log_config_error
+
+    log_config_error(error, call.config_files)
+    return 1

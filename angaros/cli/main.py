@@ -1,0 +1,138 @@
+"""Entry of the sendmail-style command line: parse, read the configuration, decide on privilege, dispatch by mode.
+
+Laws:
+- The caller is the real uid; what we may do is the effective uid. Modes that need no power give it up before they act.
+- Imports are lazy: `exim -be` and `sendmail` load only what is on their road.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from angaros.cli.invocation import Invocation
+from angaros.cli.parse import UsageError, parse
+
+EX_OK, EX_FAIL, EX_USAGE, EX_TEMPFAIL = 0, 1, 64, 75
+
+
+def run(program: str, arguments: Sequence[str]) -> int:
+    """One call of the program; returns the exit status."""
+    try:
+        call = parse(program, list(arguments))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return EX_FAIL
+    if call.mode == "help":
+        return _help()
+    from angaros.cli.context import Context, open_context
+    from angaros.model.errors import ConfigError
+
+    try:
+        context = open_context(call)
+    except ConfigError as error:
+        from angaros.cli.context import report_config_error
+
+        return report_config_error(error, call)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return EX_FAIL
+    action: Callable[[Context], int] = _action(call)
+    try:
+        return action(context)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return EX_FAIL
+
+
+def _help() -> int:
+    print(
+        "Exim is a Mail Transfer Agent. It is normally called by Mail User Agents,\n"
+        "not directly from a shell command line. Options and/or arguments control\n"
+        "what it does when called. For a list of options, see the Exim documentation.\n"
+        "(This is Angaros, which speaks Exim's language; `angaros help` lists what it adds.)"
+    )
+    return EX_FAIL
+
+
+MODES: dict[str, tuple[str, str]] = {
+    "be": ("probes", "expand_strings"),
+    "bF": ("filter_test", "test_filter"),
+    "bf": ("filter_test", "test_filter"),
+    "bh": ("smtp", "host_check"),
+    "bI": ("info", "build_info"),
+    "bi": ("info", "run_bi_command"),
+    "bm": ("submit", "submit"),
+    "bmalware": ("probes", "scan_file"),
+    "bP": ("info", "show_options"),
+    "bp": ("queue", "list_queue"),
+    "brt": ("probes", "retry_test"),
+    "brw": ("probes", "rewrite_test"),
+    "bS": ("smtp", "batch"),
+    "bs": ("smtp", "interactive"),
+    "bt": ("probes", "address_test"),
+    "bV": ("info", "version"),
+    "bv": ("probes", "verify_addresses"),
+    "bvs": ("probes", "verify_addresses"),
+    "daemon": ("server", "start_daemon"),
+    "M": ("queue", "message_action"),
+    "q": ("queue", "run_queue"),
+    "z": ("info", "write_log_line"),
+    "": ("submit", "submit"),
+}
+"""Mode -> (module of this room, function)."""
+
+
+def _action(call: Invocation) -> Callable[..., int]:
+    import importlib
+
+    module, name = MODES[call.mode]
+    found: Callable[..., int] = getattr(importlib.import_module(f"angaros.cli.{module}"), name)
+    return found
+
+
+def _main(program: str, extra: list[str] | None = None) -> int:
+    try:
+        status = run(program, [*(extra or []), *sys.argv[1:]])
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        status = EX_FAIL
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, ValueError):
+        pass
+    # Skip the interpreter's long good-bye: nothing here has exit handlers that matter.
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def exim() -> int:
+    """`exim`, `sendmail`."""
+    return _main(os.path.basename(sys.argv[0]))
+
+
+def mailq() -> int:
+    """`mailq`: `exim -bp`."""
+    return _main("mailq", ["-bp"])
+
+
+def newaliases() -> int:
+    """`newaliases`: `exim -bi`."""
+    return _main("newaliases", ["-bi"])
+
+
+def rmail() -> int:
+    """`rmail`: `exim -i -oee`, sender from the UUCP `From ` line."""
+    return _main("rmail", ["-i", "-oee"])
+
+
+def rsmtp() -> int:
+    """`rsmtp`: `exim -bS`."""
+    return _main("rsmtp", ["-bS"])
+
+
+def runq() -> int:
+    """`runq`: `exim -q`."""
+    return _main("runq", ["-q"])
