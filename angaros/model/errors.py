@@ -40,8 +40,15 @@ class LookupDefer(AngarosError):
     """A search cannot be done now (`search_find_defer`)."""
 
 
+class PanicError(AngarosError):
+    """What Exim writes to the main and panic logs before it ends the process (`lsearch;/missing` in a list, a wrong regular
+    expression in a list, `mysql*`). Who runs the command line logs `str()` and ends with status 1; the daemon logs it and gives
+    up this connection or delivery (defer), nothing else."""
+
+
 class ListDefer(AngarosError):
-    """A list match depends on something that is temporarily unavailable."""
+    """A list match depends on something that is temporarily unavailable. `str()` is the reason, often "" (Exim's
+    `search_error_message`)."""
 
 
 class Why(IntEnum):
