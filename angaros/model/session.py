@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from angaros.model.effects import ConnectionEffects
 from angaros.model.tls import TlsFacts
@@ -89,6 +90,8 @@ class Session:
     nonmail_commands: int = 0
     synprot_errors: int = 0
     connect_time: float = 0.0
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Caches that live as long as the connection, by room (`lists`)."""
 
     @property
     def is_remote(self) -> bool:
