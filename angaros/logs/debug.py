@@ -1,0 +1,53 @@
+"""Debugging output: `-v`, `-d`, `-bh` and the like, on stderr."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TextIO
+
+BAR = "\xe2\x95\x8e"
+"""The octets of U+254E: drawn in each fourth column of the indentation."""
+
+
+@dataclass(slots=True)
+class Debug:
+    """What is shown and how. One exists in each LogWriter; the command line switches it."""
+
+    selectors: frozenset[str] = frozenset()
+    """Names of `-d` selectors that are on; `v` is `-v`."""
+    host_checking: bool = False
+    """-bh: lines that explain decisions are shown, after `>>> `."""
+    prefix: str = ""
+    """Before each line otherwise: the process id with `-d+pid`."""
+    stream: TextIO | None = None
+    """None: stderr, as it is then."""
+
+    def shows(self, selector: str, hc: bool) -> bool:
+        """Whether a line of this selector would be shown."""
+        return selector in self.selectors or (hc and self.host_checking)
+
+    def show(self, text: str, indent: int = 0) -> None:
+        """Write `text` (newline added when missing) with prefix and indentation before each of its lines."""
+        if not text.endswith("\n"):
+            text += "\n"
+        lead = (">>> " if self.host_checking else self.prefix) + indentation(indent)
+        if lead:
+            text = "".join(lead + line for line in text.splitlines(keepends=True))
+        self.raw(text)
+
+    def raw(self, text: str) -> None:
+        """Write octets as they are."""
+        stream = self.stream if self.stream is not None else sys.stderr
+        buffer = getattr(stream, "buffer", None)
+        if buffer is None:
+            stream.write(text)
+        else:
+            stream.flush()
+            buffer.write(text.encode("latin-1", "replace"))
+        stream.flush()
+
+
+def indentation(columns: int) -> str:
+    """Blanks, with a bar in each fourth column."""
+    return "".join(BAR if column % 4 == 0 else " " for column in range(1, columns + 1))

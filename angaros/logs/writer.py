@@ -1,0 +1,295 @@
+"""The log writer: one entry in, one write to each log that wants it.
+
+Laws:
+- A line is one `write` with O_APPEND; a file that was renamed or removed is opened anew before the next line.
+- What cannot be written to the main or reject log goes to the panic log and ends the process; a panic log that cannot be
+  written ends it too, after a last word on stderr and in syslog (Exim spec 53).
+- In test modes (-bh, -bv, ...) nothing is written; lines appear on stderr after `LOG: `.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from angaros.logs.debug import Debug
+from angaros.logs.paths import LogPath, parse_log_file_path
+from angaros.logs.selectors import DEFAULT_SELECTORS, parse_log_selector
+from angaros.logs.sinks import LogFile, Syslog
+from angaros.logs.times import tod_log
+
+if TYPE_CHECKING:
+    from angaros.config.main_options import MainOptions
+    from angaros.model.interfaces import Clock
+    from angaros.model.message import Header, Message
+
+LAST_WORDS = "exim: could not open panic log - aborting: see message(s) above"
+ENVELOPE_RECIPIENTS = 5
+"""Recipients that the reject log shows; dots stand for the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """All that decides how entries look and where they go."""
+
+    path: LogPath
+    selectors: frozenset[str] = DEFAULT_SELECTORS
+    with_zone: bool = False
+    write_rejectlog: bool = True
+    mode: int = 0o640
+    owner: tuple[int, int] = (-1, -1)
+    """uid and gid of the mail user, who owns the files."""
+    syslog_duplication: bool = True
+    syslog_facility: str | None = None
+    syslog_ident: str = "exim"
+    syslog_pid: bool = True
+    syslog_timestamp: bool = True
+    syslog_log_pid: bool = True
+    """SYSLOG_LOG_PID of the site file."""
+    json_path: str = ""
+    """Our `log_json_file_path`: the same entries as JSON lines; `%s` as in log_file_path."""
+
+    @classmethod
+    def from_config(
+        cls,
+        main: MainOptions,
+        built_in_path: str,
+        log_file_path: str | None,
+        owner: tuple[int, int],
+        *,
+        syslog_log_pid: bool = True,
+    ) -> LogSettings:
+        """Settings for a configuration. `log_file_path` is already expanded, and so is `main.spool_directory`."""
+        return cls(
+            path=parse_log_file_path(log_file_path, built_in_path, main.spool_directory or ""),
+            selectors=parse_log_selector(main.log_selector) if main.log_selector else DEFAULT_SELECTORS,
+            with_zone=main.log_timezone,
+            write_rejectlog=main.write_rejectlog,
+            owner=owner,
+            syslog_duplication=main.syslog_duplication,
+            syslog_facility=main.syslog_facility,
+            syslog_ident=main.syslog_processname,
+            syslog_pid=main.syslog_pid,
+            syslog_timestamp=main.syslog_timestamp,
+            syslog_log_pid=syslog_log_pid,
+            json_path=getattr(main, "log_json_file_path", None) or "",
+        )
+
+
+@dataclass(slots=True)
+class LogModes:
+    """How this process runs; set by the command line and the daemon after the start."""
+
+    testing: bool = False
+    """-bh and other tests: only stderr."""
+    stderr: bool = True
+    """Panic entries are repeated on stderr (not in the daemon)."""
+    debug: Debug = field(default_factory=Debug)
+
+
+class LogWriter:
+    """`model.interfaces.Log` over files and syslog."""
+
+    def __init__(self, settings: LogSettings, clock: Clock, *, harness: Any = None, modes: LogModes | None = None) -> None:
+        self.settings = settings
+        self.modes = modes if modes is not None else LogModes()
+        self._clock = clock
+        self._selectors = settings.selectors
+        self._millisec = "millisec" in settings.selectors
+        self._show_pid = "pid" in settings.selectors
+        self._files: dict[str, LogFile] = {}
+        self._syslog = Syslog(
+            facility=settings.syslog_facility,
+            ident=settings.syslog_ident,
+            log_pid=settings.syslog_log_pid,
+            to_stderr=harness is not None,
+        )
+        self._second = -1
+        self._stamp = ""
+        self._warned = not settings.path.multiple
+
+    # --- model.interfaces.Log -----------------------------------------------------------------------------------------
+
+    def selected(self, selector: str) -> bool:
+        """Whether a log selector is on."""
+        return selector in self._selectors
+
+    def debug(self, selector: str, text: str, *, hc: bool = False, indent: int = 0) -> None:
+        """-d output; nothing when `selector` is off (see the interface)."""
+        debug = self.modes.debug
+        if debug.shows(selector, hc):
+            debug.show(text, indent)
+
+    def debugging(self, selector: str, *, hc: bool = False) -> bool:
+        """Whether `debug` with the same arguments would show something."""
+        return self.modes.debug.shows(selector, hc)
+
+    def write(
+        self,
+        text: str,
+        *,
+        message_id: str = "",
+        selector: str = "",
+        main: bool = True,
+        reject: bool = False,
+        panic: bool = False,
+        headers: Sequence[Header] = (),
+        envelope: Message | None = None,
+    ) -> None:
+        """Write one entry (see the interface)."""
+        if selector and selector not in self._selectors:
+            main = False
+            if not (reject or panic):
+                return
+        modes = self.modes
+        if modes.debug.selectors:
+            names = [selector] if selector else []
+            names += [name for name, on in (("MAIN", main), ("REJECT", reject), ("PANIC", panic)) if on]
+            modes.debug.raw(f"LOG: {' '.join(names)}\n  {text}\n")
+        elif modes.testing:
+            modes.debug.raw(f"LOG: {text}\n")
+        if modes.testing:
+            return
+        line = f"{self._prefix()}{message_id} {text}\n" if message_id else f"{self._prefix()}{text}\n"
+        self._spread(line, main, reject, panic, self._reject_details(headers, envelope) if reject else "")
+
+    # --- more ---------------------------------------------------------------------------------------------------------
+
+    def die(self, text: str, *, message_id: str = "", main: bool = False, status: int = 1) -> NoReturn:
+        """Write to the panic log and end the process (Exim's "panic die")."""
+        debug = self.modes.debug
+        if debug.selectors:
+            debug.raw(f"LOG: {'MAIN ' if main else ''}PANIC DIE\n  {text}\n")
+        if not self.modes.testing:
+            line = f"{self._prefix()}{message_id} {text}\n" if message_id else f"{self._prefix()}{text}\n"
+            self._spread(line, main, False, True, "")
+        raise SystemExit(status)
+
+    def timestamp(self) -> str:
+        """The present time as at the beginning of log lines (`$tod_log`)."""
+        return tod_log(self._clock.now(), with_zone=self.settings.with_zone, millisec=self._millisec)
+
+    def reopen(self) -> None:
+        """Close all files; they are opened again when needed."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def file_path(self, kind: str) -> str:
+        """Where entries of `main`, `reject`, `panic` or `debug` go now; "" when to syslog only."""
+        path = self.settings.path
+        return path.file(kind, self._clock.now()) if path.template else ""
+
+    def _prefix(self) -> str:
+        now = self._clock.now()
+        second = int(now)
+        if second != self._second or self._millisec:
+            self._stamp = tod_log(now, with_zone=self.settings.with_zone, millisec=self._millisec)
+            self._second = second
+        return f"{self._stamp} [{os.getpid()}] " if self._show_pid else f"{self._stamp} "
+
+    def _spread(self, line: str, main: bool, reject: bool, panic: bool, details: str) -> None:
+        if not self._warned:
+            self._warned = True
+            self.write("More than one path given in log_file_path: using the first", panic=True)
+        data = line.encode("latin-1", "replace")
+        if main:
+            self._put("main", data, line)
+        if reject and self.settings.write_rejectlog:
+            self._put("reject", data + details.encode("latin-1", "replace"), line + details, copied=main)
+        if panic:
+            self._panic(line, data, copied=main)
+
+    def _put(self, kind: str, data: bytes, line: str, *, copied: bool = False) -> None:
+        settings = self.settings
+        if settings.path.syslog and (not copied or settings.syslog_duplication):
+            self._syslog.write(kind, self._for_syslog(line))
+        if settings.path.template:
+            try:
+                self._file(kind).append(data)
+            except OSError as error:
+                self._cannot_write(kind, error, line)
+        if settings.json_path:
+            self._put_json(kind, line)
+
+    def _panic(self, line: str, data: bytes, *, copied: bool, saved: str = "") -> None:
+        settings = self.settings
+        if self.modes.stderr and not self.modes.debug.selectors:
+            self.modes.debug.raw(line)
+        if settings.path.syslog and (not copied or settings.syslog_duplication):
+            self._syslog.write("panic", self._for_syslog(line))
+        if not settings.path.template:
+            return
+        try:
+            self._file("panic").append(data)
+        except OSError:
+            self._last_words(saved, line)
+
+    def _cannot_write(self, kind: str, error: OSError, line: str) -> NoReturn:
+        """The main or reject log fails: panic and die, with the lost line kept for the case that the panic log fails too."""
+        path = self.file_path(kind)
+        text = f'Cannot open {kind} log file "{path}": {error.strerror}: euid={os.geteuid()} egid={os.getegid()}'
+        complaint = f"{self._prefix()}{text}\n"
+        self._panic(complaint, complaint.encode("latin-1", "replace"), copied=False, saved=line)
+        raise SystemExit(1)
+
+    def _last_words(self, saved: str, line: str) -> NoReturn:
+        """Nothing can be written: say so on stderr and to syslog, and end."""
+        if self.modes.stderr:
+            self.modes.debug.raw(saved + line)
+        for text in (saved, line, LAST_WORDS):
+            if text:
+                self._syslog.write("panic", self._for_syslog(text) if text is not LAST_WORDS else text)
+        self.modes.debug.raw(LAST_WORDS + "\n")
+        raise SystemExit(1)
+
+    def _file(self, kind: str) -> LogFile:
+        path = self.settings.path.file(kind, self._clock.now())
+        return self._open(kind, path)
+
+    def _open(self, key: str, path: str) -> LogFile:
+        file = self._files.get(key)
+        if file is None or file.path != path:
+            if file is not None:
+                file.close()
+            file = self._files[key] = LogFile(path, mode=self.settings.mode, owner=self.settings.owner)
+        return file
+
+    def _put_json(self, kind: str, line: str) -> None:
+        from angaros.logs.json import json_line
+
+        try:
+            path = self.settings.json_path.replace("%s", kind)
+            self._open("json " + kind, path).append(json_line(kind, line, self._clock.now()))
+        except OSError as error:
+            sys.stderr.write(f"cannot write JSON log: {error}\n")
+
+    def _for_syslog(self, line: str) -> str:
+        """`line` without what syslog adds itself."""
+        settings = self.settings
+        cut = len(self._stamp) + 1
+        if settings.syslog_timestamp and (settings.syslog_pid or not self._show_pid):
+            return line
+        stamp, rest = line[:cut], line[cut:]
+        if not settings.syslog_pid and self._show_pid and rest.startswith("["):
+            rest = rest.partition("] ")[2]
+        return stamp + rest if settings.syslog_timestamp else rest
+
+    def _reject_details(self, headers: Sequence[Header], envelope: Message | None) -> str:
+        """Envelope and header lines below a rejection in the reject log (Exim spec 53)."""
+        if not headers or "rejected_header" not in self._selectors:
+            return ""
+        lines: list[str] = []
+        if envelope is not None and (envelope.sender_address or envelope.recipients):
+            lines.append(f"Envelope-from: <{envelope.sender_address}>\n")
+            recipients = envelope.recipients
+            if recipients:
+                shown = [f"<{one.address}>" for one in recipients[:ENVELOPE_RECIPIENTS]]
+                if len(recipients) > ENVELOPE_RECIPIENTS:
+                    shown.append("...")
+                lines.append("Envelope-to: " + "\n    ".join(shown) + "\n")
+        lines.extend(f"{header.kind} {header.text}" for header in headers)
+        return "".join(lines)
