@@ -1,0 +1,244 @@
+"""Building OpenSSL contexts from `TlsSettings`."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC
+from typing import Any
+
+from OpenSSL import SSL, crypto
+
+from angaros.net import openssl_extra
+from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, TlsContext, TlsError, TlsSettings
+
+OPTION_NUMBERS = {
+    "all": 0x80000850, "allow_unsafe_legacy_renegotiation": 0x40000, "cipher_server_preference": 0x400000,
+    "cryptopro_tlsext_bug": 1 << 31, "dont_insert_empty_fragments": 0x800, "ephemeral_rsa": 0, "legacy_server_connect": 0x4,
+    "microsoft_big_sslv3_buffer": 0, "microsoft_sess_id_bug": 0, "msie_sslv2_rsa_padding": 0, "netscape_challenge_bug": 0,
+    "netscape_reuse_cipher_change_bug": 0, "no_compression": 0x20000, "no_session_resumption_on_renegotiation": 0x10000,
+    "no_sslv2": 0, "no_sslv3": 0x2000000, "no_ticket": 0x4000, "no_tlsv1": 0x4000000, "no_tlsv1_1": 0x10000000,
+    "no_tlsv1_2": 0x8000000, "no_tlsv1_3": 0x20000000, "no_renegotiation": 0x40000000, "prioritize_chacha": 0x200000,
+    "safari_ecdhe_ecdsa_bug": 0x40, "single_dh_use": 0, "single_ecdh_use": 0, "ssleay_080_client_dh_bug": 0,
+    "sslref2_reuse_cert_type_bug": 0, "tls_block_padding_bug": 0, "tls_d5_bug": 0, "tls_rollback_bug": 0x800000,
+    "enable_middlebox_compat": 0x100000, "ignore_unexpected_eof": 0x80, "netscape_ca_dn_bug": 0,
+    "netscape_demo_cipher_change_bug": 0, "no_anti_replay": 0x1000000,
+}  # fmt: skip
+"""Bits of SSL_CTX_set_options under OpenSSL 3, by Exim's names (Exim spec 14, openssl_options). 0: no effect any more."""
+
+SYSTEM_FILE = "/etc/ssl/certs/ca-certificates.crt"
+SYSTEM_DIRECTORY = "/etc/ssl/certs"
+DH_GROUPS = ("ffdhe2048", "ffdhe3072", "ffdhe4096", "ffdhe6144", "ffdhe8192")
+
+
+def parse_openssl_options(items: tuple[str, ...]) -> int | None:
+    """Option bits after `+name` and `-name` items, in order; None when one is unknown."""
+    bits = OPTION_NUMBERS["no_sslv3"] | OPTION_NUMBERS["no_ticket"] | OPTION_NUMBERS["no_renegotiation"]
+    for item in items:
+        sign, name = item[:1], item[1:].lower()
+        if sign not in ("+", "-") or (name not in OPTION_NUMBERS and not name.isdigit()):
+            return None
+        number = int(name) if name.isdigit() else OPTION_NUMBERS[name]
+        bits = bits | number if sign == "+" else bits & ~number
+    return bits
+
+
+def build_context(settings: TlsSettings) -> TlsContext:
+    """A context. Raises `TlsError` with Exim's text when a file or a value is wrong."""
+    ssl = SSL.Context(SSL.TLS_SERVER_METHOD if settings.server else SSL.TLS_CLIENT_METHOD)
+    context = TlsContext(settings, ssl)
+    _set_options(ssl, settings)
+    _set_certificates(context)
+    _set_ciphers(ssl, settings)
+    _set_authorities(context)
+    _set_verification(ssl, settings)
+    from angaros.net import tls_engine
+
+    if settings.server:
+        _set_key_exchange(ssl, settings)
+        ssl.set_tlsext_servername_callback(tls_engine.choose_by_name)
+        ssl.set_alpn_select_callback(tls_engine.choose_protocol)
+        if settings.ocsp_files:
+            _load_staples(context)
+        ssl.set_ocsp_server_callback(tls_engine.give_staple)
+        ssl.set_session_id(b"angaros")
+        ssl.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        ssl.set_timeout(settings.ticket_lifetime)
+    else:
+        if settings.alpn:
+            ssl.set_alpn_protos([name.encode("latin-1") for name in settings.alpn])
+        if settings.request_ocsp or settings.require_ocsp:
+            ssl.set_ocsp_client_callback(tls_engine.check_staple)
+    return context
+
+
+def _set_options(ssl: Any, settings: TlsSettings) -> None:
+    bits = parse_openssl_options(settings.options)
+    if bits is None:
+        raise TlsError("openssl_options", f"unknown option in {' '.join(settings.options)}")
+    if settings.resumption:
+        bits &= ~OPTION_NUMBERS["no_ticket"]
+    ssl.set_options(bits)
+    ssl.set_mode(SSL.MODE_RELEASE_BUFFERS)
+
+
+def _set_ciphers(ssl: Any, settings: TlsSettings) -> None:
+    if settings.ciphers:
+        try:
+            ssl.set_cipher_list(settings.ciphers.encode("latin-1"))
+        except (SSL.Error, UnicodeError) as error:
+            raise TlsError("SSL_CTX_set_cipher_list", openssl_extra.error_text(error)) from None
+
+
+def _set_certificates(context: TlsContext) -> None:
+    settings, ssl = context.settings, context.ssl
+    if not settings.certificates:
+        if settings.self_signed:
+            certificate, key = self_signed(settings.self_signed, settings.self_signed_lifetime)
+            ssl.use_certificate(certificate)
+            ssl.use_privatekey(key)
+        return
+    for path in settings.certificates:
+        _use(ssl.use_certificate_chain_file, "SSL_CTX_use_certificate_chain_file", path)
+        keys = settings.keys
+        key = keys[settings.certificates.index(path)] if len(keys) == len(settings.certificates) else keys[0] if keys else path
+        _use(ssl.use_privatekey_file, "SSL_CTX_use_PrivateKey_file", key)
+    for path in settings.keys[len(settings.certificates) :]:
+        _use(ssl.use_privatekey_file, "SSL_CTX_use_PrivateKey_file", path)
+
+
+def _use(call: Any, name: str, path: str) -> None:
+    try:
+        call(path.encode("latin-1"))
+    except SSL.Error as error:
+        raise TlsError(f"{name} file={path}", _file_error(path) or openssl_extra.error_text(error)) from None
+
+
+def _file_error(path: str) -> str:
+    """OpenSSL's words when the file itself cannot be read."""
+    try:
+        with open(path, "rb"):
+            return ""
+    except OSError as error:
+        return f"error:{0x80000000 | (error.errno or 0):08X}:system library::{os.strerror(error.errno or 0)}"
+
+
+def self_signed(name: str, lifetime: int) -> tuple[Any, Any]:
+    """A certificate for a server that has none (Exim spec 43.6)."""
+    from datetime import datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    attributes = [
+        x509.NameAttribute(x509.NameOID.COUNTRY_NAME, "UK"),
+        x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Exim Developers"),
+        x509.NameAttribute(x509.NameOID.COMMON_NAME, name[:64]),
+    ]
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(
+        issuer_name=x509.Name(attributes),
+        subject_name=x509.Name(attributes),
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now - timedelta(seconds=1),
+        not_valid_after=now + timedelta(seconds=lifetime),
+    )
+    certificate = builder.sign(key, hashes.SHA256())
+    return crypto.X509.from_cryptography(certificate), crypto.PKey.from_cryptography_key(key)
+
+
+def _set_authorities(context: TlsContext) -> None:
+    """Exim spec 14, tls_verify_certificates: an explicit file or directory is added to the system's."""
+    settings, ssl = context.settings, context.ssl
+    if settings.verify == VERIFY_NO and not settings.request_ocsp and not settings.require_ocsp:
+        return
+    where = settings.authorities
+    ssl.set_default_verify_paths()
+    if where and where not in ("system", "system,cache"):
+        directory = os.path.isdir(where)
+        if not os.path.exists(where):
+            raise TlsError("tls_verify_certificates", f"failed to stat {where} for certificates: {os.strerror(2)}")
+        try:
+            ssl.load_verify_locations(
+                None if directory else where.encode("latin-1"), where.encode("latin-1") if directory else None
+            )
+        except SSL.Error as error:
+            raise TlsError("SSL_CTX_load_verify_locations", openssl_extra.error_text(error)) from None
+        if settings.server and not directory:
+            ssl.set_client_ca_list(_names_in(where))
+    context.authorities = where
+    if settings.crl:
+        store = ssl.get_cert_store()
+        _load_crl(store, settings.crl)
+        store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
+
+
+def _names_in(path: str) -> list[Any]:
+    """Names that a server tells its clients: the authorities it knows."""
+    from cryptography import x509
+
+    with open(path, "rb") as file:
+        certificates = x509.load_pem_x509_certificates(file.read())
+    return [crypto.X509.from_cryptography(c).get_subject() for c in certificates]
+
+
+def _load_crl(store: Any, path: str) -> None:
+    try:
+        os.stat(path)
+        if os.path.isdir(path):
+            store.load_locations(None, path.encode("latin-1"))
+        else:
+            store.load_locations(path.encode("latin-1"))
+    except OSError as error:
+        raise TlsError("tls_crl", f"failed to stat {path} for certificates revocation lists: {error.strerror}") from None
+    except crypto.Error as error:
+        raise TlsError("X509_load_crl_file", openssl_extra.error_text(error)) from None
+
+
+def _set_verification(ssl: Any, settings: TlsSettings) -> None:
+    from angaros.net import tls_engine
+
+    if settings.verify == VERIFY_NO:
+        ssl.set_verify(SSL.VERIFY_NONE, tls_engine.accept_certificate)
+    elif settings.verify == VERIFY_REQUIRE:
+        ssl.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, tls_engine.verify_certificate)
+    else:
+        ssl.set_verify(SSL.VERIFY_PEER, tls_engine.verify_certificate)
+
+
+def _set_key_exchange(ssl: Any, settings: TlsSettings) -> None:
+    """Exim spec 14, tls_eccurve and tls_dhparam."""
+    curve = settings.eccurve
+    if curve and curve != "auto" and not openssl_extra.set_groups(ssl, curve):
+        raise TlsError("Unknown curve name tls_eccurve", f"'{curve}'")
+    dhparam = settings.dhparam
+    if dhparam.startswith("/"):
+        try:
+            ssl.load_tmp_dh(dhparam.encode("latin-1"))
+        except (SSL.Error, OSError) as error:
+            raise TlsError("TLS error on DH param file", openssl_extra.error_text(error)) from None
+
+
+def _load_staples(context: TlsContext) -> None:
+    """Responses that are not readable, or out of date, are left out (Exim spec 43.8)."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
+    from angaros.net import ocsp
+
+    kind = "DER"
+    for path, certificate_file in zip(context.settings.ocsp_files, context.settings.certificates, strict=False):
+        if path.startswith(("PEM ", "DER ")):
+            kind, path = path[:3], path[4:].strip()
+        try:
+            with open(certificate_file, "rb") as file:
+                certificate = x509.load_pem_x509_certificate(file.read())
+            responses = ocsp.load_responses(path, kind)
+        except (OSError, ValueError):
+            continue
+        for response in responses:
+            if ocsp.is_fresh(response) or not context.settings.check_validity:
+                context.staples[certificate.fingerprint(hashes.SHA256())] = response
+                break

@@ -1,0 +1,328 @@
+"""TLS as a machine without sockets: octets of the wire in and out, plain octets in and out. Over pyOpenSSL's memory BIOs.
+
+Laws:
+- The peer's certificate is judged in `verify_certificate`, which OpenSSL calls during the handshake; `problems` has its findings.
+- Callbacks are module functions that find their engine through the connection, so that contexts can be shared.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from OpenSSL import SSL, crypto
+
+from angaros.model.text import taint
+from angaros.model.tls import TlsFacts
+from angaros.net import ocsp, openssl_extra, tls_names
+from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, TlsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from angaros.net.tls import TlsContext
+
+CHUNK = 65536
+
+
+class TlsEngine:
+    """One TLS connection."""
+
+    def __init__(self, context: TlsContext, server_name: str = "") -> None:
+        self.context = context
+        self.server_name = server_name
+        self.closed = False
+        """The peer has ended TLS, or the connection."""
+        self.problems: list[str] = []
+        """What is wrong with the peer's certificate, in Exim's words: `depth=0 error=... cert=...`."""
+        self.ocsp = ocsp.NOT_REQUESTED
+        self.failure: TlsError | None = None
+        """Why a callback made the handshake fail."""
+        self.dane_verified = False
+        self.requested_name = ""
+        self._certificates = 0
+        self._eof = False
+        self._established = False
+        self.connection = connection = SSL.Connection(context.ssl, None)
+        connection.set_app_data(self)
+        if context.settings.server:
+            connection.set_accept_state()
+        else:
+            connection.set_connect_state()
+            self._prepare_client(connection)
+
+    def _prepare_client(self, connection: Any) -> None:
+        if self.server_name:
+            connection.set_tlsext_host_name(self.server_name.encode("latin-1"))
+        settings = self.context.settings
+        if settings.request_ocsp or settings.require_ocsp:
+            self.ocsp = ocsp.NOT_RESPONDED
+            connection.request_ocsp()
+        if self.context.hooks.session:
+            openssl_extra.use_session(connection, self.context.hooks.session)
+        if self.context.hooks.tlsa:
+            connection.set_verify(SSL.VERIFY_PEER, accept_certificate)
+
+    @property
+    def where(self) -> str:
+        """Exim's name for the handshake in error texts."""
+        return "SSL_accept" if self.context.settings.server else "SSL_connect"
+
+    # Wire side.
+
+    def feed(self, data: bytes) -> None:
+        """Octets from the peer."""
+        if data:
+            self.connection.bio_write(data)
+
+    def feed_eof(self) -> None:
+        """The peer closed the connection during the handshake."""
+        self._eof = True
+        self.connection.bio_shutdown()
+
+    def take(self) -> bytes:
+        """Octets for the peer."""
+        parts = []
+        while True:
+            try:
+                parts.append(self.connection.bio_read(CHUNK))
+            except SSL.WantReadError:
+                return b"".join(parts) if len(parts) != 1 else parts[0]
+
+    # Handshake.
+
+    def do_handshake(self) -> bool:
+        """Go on with the handshake: True when it is done. Raises `TlsError`."""
+        try:
+            self.connection.do_handshake()
+        except SSL.WantReadError:
+            if self._eof:
+                raise self._closed_error() from None
+            return False
+        except SSL.Error as error:
+            raise self._handshake_error(error) from None
+        self._established = True
+        self._judge_after_handshake()
+        return True
+
+    def _closed_error(self) -> TlsError:
+        return TlsError(
+            "SSL_accept: TCP connection closed by peer"
+            if self.context.settings.server
+            else "SSL_connect: TCP connection closed by peer"
+        )
+
+    def _handshake_error(self, error: Exception) -> TlsError:
+        if self.failure is not None:
+            return self.failure
+        if isinstance(error, SSL.SysCallError | SSL.ZeroReturnError) or (self._eof and not error.args):
+            return self._closed_error()
+        text = openssl_extra.error_text(error)
+        if self._eof and text.endswith("unexpected eof while reading") and self.context.settings.server:
+            return self._closed_error()
+        return TlsError(self.where, text)
+
+    def _judge_after_handshake(self) -> None:
+        """What can only be said when the chain is known."""
+        settings = self.context.settings
+        if self.context.hooks.tlsa:
+            self._check_dane()
+        if settings.require_ocsp and self.ocsp == ocsp.NOT_RESPONDED:
+            raise TlsError("(SSL_connect) Required TLS certificate status not received")
+        if settings.require_alpn and not self.connection.get_alpn_proto_negotiated():
+            raise TlsError("handshake", "ALPN required but not negotiated")
+
+    def _check_dane(self) -> None:
+        from angaros.net import dane
+
+        hooks = self.context.hooks
+        if not dane.verify(hooks.tlsa, self.peer_chain(), hooks.check_names):
+            raise TlsError(self.where, "error:0A000086:SSL routines::certificate verify failed")
+        self.dane_verified = True
+
+    # Plain side.
+
+    def read(self) -> bytes:
+        """Plain octets that have come; b"" when there are none (or at the end: `closed`). Raises `TlsError`."""
+        parts = []
+        try:
+            while True:
+                parts.append(self.connection.recv(CHUNK))
+        except SSL.WantReadError:
+            pass
+        except (SSL.ZeroReturnError, SSL.SysCallError):
+            self.closed = True
+        except SSL.Error as error:
+            if not parts:
+                self.closed = True
+                raise TlsError("SSL_read", openssl_extra.error_text(error)) from None
+            self.closed = True
+        return b"".join(parts) if len(parts) != 1 else parts[0]
+
+    def write(self, data: bytes) -> None:
+        """Encrypt; the octets come out of `take`. Raises `TlsError`."""
+        try:
+            self.connection.sendall(data)
+        except SSL.Error as error:
+            raise TlsError("SSL_write", openssl_extra.error_text(error)) from None
+
+    def shutdown(self) -> None:
+        """Prepare close_notify."""
+        if not self._established:
+            return
+        try:
+            self.connection.shutdown()
+        except SSL.Error:
+            pass
+
+    # What is known.
+
+    def peer_chain(self) -> list[Any]:
+        """The peer's certificates (`cryptography`), its own first."""
+        chain = self.connection.get_peer_cert_chain() or []
+        if not chain:
+            leaf = self.connection.get_peer_certificate()
+            chain = [leaf] if leaf is not None else []
+        return [certificate.to_cryptography() for certificate in chain]
+
+    def session(self) -> bytes:
+        """For resumption later."""
+        return openssl_extra.session_bytes(self.connection)
+
+    def facts(self) -> TlsFacts:
+        """As policy and logs see it."""
+        connection = self.connection
+        name = connection.get_cipher_name() or ""
+        version = (connection.get_protocol_version_name() or "").replace("TLSv", "TLS")
+        if version == "TLS1":
+            version = "TLS1.0"
+        bits = connection.get_cipher_bits() or 0
+        peer = connection.get_peer_certificate()
+        own = connection.get_certificate()
+        settings = self.context.settings
+        resumed = openssl_extra.session_reused(connection)
+        verified = peer is not None and settings.verify != VERIFY_NO and not self.problems
+        return TlsFacts(
+            version=version,
+            cipher=f"{version}:{name}:{bits}",
+            cipher_std=tls_names.standard_cipher_name(name),
+            bits=bits,
+            certificate_verified=verified or self.dane_verified,
+            peer_dn=taint(tls_names.subject_line(peer)) if peer is not None else "",
+            sni=self.server_name or (taint(self.requested_name) if self.requested_name else ""),
+            our_certificate=crypto.dump_certificate(crypto.FILETYPE_PEM, own) if own is not None else b"",
+            peer_certificate=crypto.dump_certificate(crypto.FILETYPE_PEM, peer) if peer is not None else b"",
+            ocsp=self.ocsp,
+            dane=self.dane_verified,
+            resumption=self._resumption(resumed),
+            channel_binding=self._channel_binding(version, resumed),
+        )
+
+    def _resumption(self, resumed: bool) -> int:
+        """Bits 0-4: support built, client requested a ticket, client offered a session, server issued a ticket, resumed."""
+        if not self.context.settings.resumption:
+            return 1 if not resumed else 0x15
+        offered = bool(self.context.hooks.session) or resumed
+        return 1 | 2 | (4 if offered else 0) | (16 if resumed else 8)
+
+    def _channel_binding(self, version: str, resumed: bool) -> str:
+        """RFC 9266 under TLS 1.3, tls-unique (RFC 5929 3) before; base64."""
+        if version == "TLS1.3":
+            value = self.connection.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+        else:
+            first_is_ours = self.context.settings.server == resumed
+            finished = self.connection.get_finished() if first_is_ours else self.connection.get_peer_finished()
+            value = bytes(finished or b"")
+        return base64.b64encode(value).decode("ascii")
+
+
+# --- Callbacks of OpenSSL --------------------------------------------------------------------------------------------
+
+
+def accept_certificate(connection: Any, certificate: Any, number: int, depth: int, good: int) -> bool:
+    """No verification was asked for (or DANE judges later)."""
+    return True
+
+
+def verify_certificate(connection: Any, certificate: Any, number: int, depth: int, good: int) -> bool:
+    """Called for each certificate of the chain, from the top. False ends the handshake."""
+    engine: TlsEngine = connection.get_app_data()
+    must = engine.context.settings.verify == VERIFY_REQUIRE
+    problem = ""
+    if not good:
+        text = openssl_extra.verify_error_text(number)
+        problem = f"SSL verify error: depth={depth} error={text} cert={tls_names.subject_line(certificate)}"
+    elif depth == 0:
+        problem = _name_problem(engine.context.hooks.check_names, certificate)
+    if not problem and engine.context.hooks.on_certificate is not None:
+        denied = engine.context.hooks.on_certificate(depth, certificate)
+        if denied is not None:
+            subject = tls_names.subject_line(certificate)
+            problem = f"SSL verify denied by event-action: depth={depth} cert={subject}: {denied}"
+    if problem and problem not in engine.problems:
+        engine.problems.append(problem)
+    return not (problem and must)
+
+
+def _name_problem(names: Sequence[str], certificate: Any) -> str:
+    if not names:
+        return ""
+    real = certificate.to_cryptography()
+    if any(tls_names.matches_name(real, name) for name in names):
+        return ""
+    return f'SSL verify error: certificate name mismatch: DN="{tls_names.subject_line(certificate)}" H="{names[0]}"'
+
+
+def choose_by_name(connection: Any) -> None:
+    """Server: the client's SNI is known; perhaps another context answers."""
+    engine: TlsEngine = connection.get_app_data()
+    engine.requested_name = (connection.get_servername() or b"").decode("latin-1")
+    hook = engine.context.hooks.on_sni
+    if hook is None or not engine.requested_name:
+        return
+    other = hook(engine.requested_name)
+    if other is not None:
+        engine.context = other.with_hooks(engine.context.hooks)
+        connection.set_context(other.ssl)
+
+
+def choose_protocol(connection: Any, offered: list[bytes]) -> Any:
+    """Server: ALPN (RFC 7301). More than one acceptable name, or none, ends the handshake (Exim spec 14, tls_alpn)."""
+    engine: TlsEngine = connection.get_app_data()
+    wanted = [name.encode("latin-1") for name in engine.context.settings.alpn]
+    if not wanted:
+        return SSL.NO_OVERLAPPING_PROTOCOLS
+    if len(offered) == 1 and offered[0] in wanted:
+        return offered[0]
+    shown = ":".join(name.decode("latin-1") for name in offered)
+    engine.failure = TlsError("handshake", f"Bad ALPN presented ({shown})")
+    raise engine.failure
+
+
+def give_staple(connection: Any, data: object) -> bytes:
+    """Server: the response for the certificate that was chosen."""
+    from cryptography.hazmat.primitives import hashes
+
+    engine: TlsEngine = connection.get_app_data()
+    own = connection.get_certificate()
+    if own is None:
+        return b""
+    response = engine.context.staples.get(own.to_cryptography().fingerprint(hashes.SHA256()), b"")
+    engine.ocsp = ocsp.VERIFIED if response else ocsp.NOT_RESPONDED
+    return response
+
+
+def check_staple(connection: Any, response: bytes, data: object) -> bool:
+    """Client: what the server stapled. False ends the handshake."""
+    engine: TlsEngine = connection.get_app_data()
+    settings = engine.context.settings
+    outcome, text = ocsp.check(response, engine.peer_chain(), check_dates=settings.check_validity)
+    engine.ocsp = outcome
+    if outcome == ocsp.VERIFIED:
+        return True
+    if outcome == ocsp.NOT_RESPONDED and not settings.require_ocsp:
+        return True
+    if settings.require_ocsp or outcome == ocsp.FAILED:
+        engine.failure = TlsError(f"(SSL_connect) {text}")
+        return not settings.require_ocsp
+    return True
