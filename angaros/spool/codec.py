@@ -8,7 +8,7 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from angaros.model.errors import AngarosError
 from angaros.model.message import Header, Message, Recipient
@@ -61,7 +61,9 @@ def write_header(message: Message, *, primary_hostname: str = "") -> bytes:
         out.append(f"-received_time_complete {int(complete)}.{_microseconds(complete):06d}\n")
     _write_peer(message, primary_hostname, out)
     for kind, variables in (("aclc", session.acl_c), ("aclm", message.acl_m)):
-        for name in sorted(variables):
+        names = sorted(variables)
+        for at, _, _ in _preorder(len(names)):  # as Exim walks its tree
+            name = names[at]
             value = variables[name]
             out.append(f"{_lead(value)}{kind} {name[1:]} {len(value)}\n{value}\n")
     _write_state(message, out)
@@ -86,8 +88,7 @@ def _write_peer(message: Message, primary_hostname: str, out: list[str]) -> None
     if session.sender_helo_name:
         out.append(_item("helo_name", session.sender_helo_name))
     if session.sender_host_address:
-        lead = _lead(session.sender_host_address)
-        out.append(f"{lead}host_address [{session.sender_host_address}]:{session.sender_host_port}\n")
+        out.append(f"-host_address [{session.sender_host_address}]:{session.sender_host_port}\n")
         if session.sender_host_name:
             out.append(_item("host_name", session.sender_host_name))
     if session.sender_host_authenticated:
@@ -181,17 +182,22 @@ def _write_tree(addresses: set[str]) -> str:
     if not addresses:
         return "XX\n"
     ordered = sorted(addresses)
-    out: list[str] = []
-    ranges = [(0, len(ordered))]
+    return "".join(
+        f"{'Y' if left else 'N'}{'Y' if right else 'N'} {ordered[at]}\n" for at, left, right in _preorder(len(ordered))
+    )
+
+
+def _preorder(count: int) -> Iterator[tuple[int, bool, bool]]:
+    """The balanced tree over 0 to `count` - 1, roots first: index, whether there is a left and a right branch."""
+    ranges = [(0, count)] if count else []
     while ranges:
         low, high = ranges.pop()
         middle = (low + high - 1) // 2
-        out.append(f"{'Y' if middle > low else 'N'}{'Y' if middle + 1 < high else 'N'} {ordered[middle]}\n")
+        yield middle, middle > low, middle + 1 < high
         if middle + 1 < high:
             ranges.append((middle + 1, high))
         if middle > low:
             ranges.append((low, middle))
-    return "".join(out)
 
 
 def _write_recipients(recipients: list[Recipient], out: list[str]) -> None:
