@@ -10,9 +10,9 @@ from pathlib import Path
 CACHE = Path(os.environ.get("ANGAROS_TEST_CACHE", "/var/cache/angaros-tests"))
 
 LIBRARIES = (
-    "libdb5.3 libgnutls-dane0 libidn12 libldap-2.5-0 libmariadb3 libpcre2-8-0 libperl5.36 libpq5 libsasl2-2 libspf2-2 "
-    "libsqlite3-0 libnsl2 libpam0g libopendmarc2 libicu72 libssl3 libfile-fcntllock-perl"
-).split()
+    "libdb5.3", "libgnutls-dane0", "libidn12", "libldap-2.5-0", "libmariadb3", "libpcre2-8-0", "libperl5.36", "libpq5",
+    "libsasl2-2", "libspf2-2", "libsqlite3-0", "libnsl2", "libpam0g", "libopendmarc2", "libicu72", "libssl3",
+)  # fmt: skip
 """Shared libraries (no MTA) that the unpacked servers need."""
 
 

@@ -1,7 +1,8 @@
 """A small world for whole-server tests: its own mounts, users, hosts and DNS; nothing of it is seen outside.
 
-A test file calls `run_scenario("tests.peers.scenario_x", ...)`, which executes that module as a program inside new mount, network,
-UTS, PID and IPC namespaces. There, `World` gives every mail server a host of its own (a network namespace on one bridge).
+A test file calls `run_scenario("tests.peers.scenario_x", ...)`, which executes that module as a program inside new mount,
+network, UTS, PID and IPC namespaces. There, `World` gives every mail server a host of its own (a network namespace on one
+bridge).
 """
 
 from __future__ import annotations
@@ -110,13 +111,14 @@ class World:
     def _private_etc(self) -> None:
         shutil.copytree("/etc", "/tmp/world/etc", symlinks=True)
         etc = Path("/tmp/world/etc")
-        passwd, group = (etc / "passwd").read_text(), (etc / "group").read_text()
+        passwd, group = (
+            "".join(line for line in (etc / name).read_text().splitlines(True) if line.split(":")[0] not in USERS)
+            for name in ("passwd", "group")
+        )
         for name, number in USERS.items():
-            if f"\n{name}:" not in passwd:
-                home = f"/home/{name}" if number > 20200 else "/nonexistent"
-                passwd += f"{name}:x:{number}:{number}:{name.title()}:{home}:/bin/sh\n"
-            if f"\n{name}:" not in group:
-                group += f"{name}:x:{number}:\n"
+            home = f"/home/{name}" if number > 20200 else "/nonexistent"
+            passwd += f"{name}:x:{number}:{number}:{name.title()}:{home}:/bin/sh\n"
+            group += f"{name}:x:{number}:\n"
         files = {
             "passwd": passwd, "group": group, "hosts": "127.0.0.1 localhost\n", "mailname": "unset.test\n",
             "resolv.conf": f"nameserver {NETWORK}.1\noptions timeout:1 attempts:2\n",
