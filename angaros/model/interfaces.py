@@ -244,8 +244,18 @@ class ListMatcher(Protocol):
     ) -> ListMatch: ...
 
     def match_address(
-        self, address: str, items: str | None, scope: Scope, *, caseless: bool = True, option: str = "", expand: bool = True
-    ) -> ListMatch: ...
+        self,
+        address: str,
+        items: str | None,
+        scope: Scope,
+        *,
+        caseless: bool = True,
+        option: str = "",
+        expand: bool = True,
+        numeric: bool = False,
+    ) -> ListMatch:
+        """`numeric`: set `$0`, `$1`, ... as rewriting needs them; else they are left alone."""
+        ...
 
     def match_host(
         self,
