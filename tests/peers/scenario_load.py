@@ -168,9 +168,8 @@ def check_after_kills(server: Angaros, clients: list[Client], kills: int) -> Non
     torn = [key for key, text in accepted.items() if any(body.rstrip("\n") != text.rstrip("\n") for body in found.get(key, ()))]
     doubled = sum(len(bodies) > 1 for bodies in found.values())
     left = sorted(str(p.relative_to(server.spool)) for p in (server.spool / "input").rglob("*-[HDJ]"))
-    print(
-        f"{len(accepted)} accepted, {kills} kills, {len(lost)} lost, {len(torn)} torn, {doubled} delivered twice, left: {left[:5]}"
-    )
+    counts = f"{len(lost)} lost, {len(torn)} torn, {doubled} doubled"
+    print(f"{len(accepted)} accepted, {kills} kills, {counts}, left: {left[:5]}")
     assert not lost, lost[:5]
     assert not torn, torn[:5]
     assert empty_queue(server), left
