@@ -100,19 +100,33 @@ class RetryStep:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryError:
+    """The error that a retry rule is for (Exim spec 32.5)."""
+
+    kind: str = "*"
+    """`*`, `auth_failed`, `data_4xx`, `mail_4xx`, `rcpt_4xx`, `lost_connection`, `lookup`, `refused`, `timeout`, `tls_required`,
+    `quota`."""
+    via: str = ""
+    """`refused`, `timeout`: only for hosts from an `MX` or only for others (`A`)."""
+    connect: bool = False
+    """`timeout`: only while connecting."""
+    code: str = ""
+    """`*_4xx`: the code, `x` stands for any digit."""
+    unread: int = 0
+    """`quota`: only when the mailbox has not been read for so many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class RetryRule:
     """One rule of the retry section (Exim spec 32). `pattern` is an address-list item."""
 
     pattern: str
-    error: str = "*"
-    """As written (`refused_A`, `rcpt_452`, `quota_7d`); parsed in `basic_errno`/`more_errno` by Exim's meaning."""
+    error_text: str = "*"
+    """As written: `refused_A`, `rcpt_452`, `quota_7d`."""
+    error: RetryError = RetryError()
     steps: tuple[RetryStep, ...] = ()
     senders: str | None = None
     """`senders=`: an address list."""
-    basic_errno: int = 0
-    """0 any; an errno or one of `model.errors.Why`."""
-    more_errno: int = 0
-    """Detail: `M`/`A` as 77/65 (`ord`), the SMTP code matcher, seconds of quota."""
     position: Position = NOWHERE
 
 
@@ -122,8 +136,11 @@ class RewriteRule:
 
     pattern: str
     replacement: str
-    flags: str = "EFTtbcrsShfWwQqRX"
-    """Letters as written, E expanded into all it stands for; "" means all headers and both envelope fields."""
+    flags: str = "FTbcfrst"
+    """What it applies to and how, with `E` and `h` resolved: `F` `T` envelope; `b` `c` `f` `r` `s` `t` headers; `S` SMTP time;
+    `Q` `q` `R` `w`."""
+    written: str = ""
+    """The flags as in the file."""
     position: Position = NOWHERE
 
 
