@@ -6,7 +6,7 @@ line it blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -136,8 +136,11 @@ class Waiter(Protocol):
 
     def connect_unix(self, path: str, *, timeout: float) -> Stream: ...
 
-    def exchange_udp(self, address: str, port: int, payload: bytes, *, timeout: float) -> bytes:
-        """Send one datagram, return the first answer."""
+    def exchange_udp(
+        self, address: str, port: int, payload: bytes, *, timeout: float, accept: Callable[[bytes], bool] | None = None
+    ) -> bytes:
+        """Send one datagram, return the first answer (that `accept` takes; then answers must begin with the same two octets as
+        the question, and sockets may be shared)."""
         ...
 
     def open_fds(self, in_fd: int, out_fd: int) -> Stream:
@@ -172,6 +175,10 @@ class Waiter(Protocol):
 
     def gather(self, calls: Sequence[Callable[[], T]], limit: int = 0) -> list[T]:
         """Run all, at most `limit` at a time (0: no limit); results in order. In BlockingWaiter: one after the other."""
+        ...
+
+    def share(self, key: Hashable, call: Callable[[], T]) -> T:
+        """`call()`; when another core runs the same key now, wait for it and take its result or error."""
         ...
 
     def spawn(self, call: Callable[[], None]) -> None:
@@ -334,6 +341,26 @@ class AclRunner(Protocol):
         ...
 
 
+class Submitter(Protocol):
+    """`inbound.submission`: puts a message of our own making into the spool (bounces, warnings, automatic replies, notices)."""
+
+    def submit(
+        self,
+        text: bytes,
+        scope: Scope,
+        *,
+        sender: str = "",
+        recipients: Sequence[str] | None = None,
+        reference: str = "",
+        as_root: bool = False,
+    ) -> str:
+        """Do what `exim -t -oem -oi -f <sender>` does with `text` (header, empty line, body, LF line ends) and answer the message
+        id. `recipients` None: those of To, Cc, Bcc. `reference`: id of the message it is about (`R=` in the log, `-local_error_message`).
+        `as_root`: made in the routing phase, which Exim runs as root (`U=root`); else `U=` is the Exim user. The new message is
+        delivered at once in test mode, else in the background. Raises `model.errors.AngarosError` when it cannot be spooled."""
+        ...
+
+
 class Courier(Protocol):
     """Does things as another user. In the daemon: a request to the courier process; as root on the command line: a fork;
     without root: only as ourselves, else PermissionError."""
@@ -420,6 +447,7 @@ class Services:
     courier: Courier
     acl: AclRunner
     verifier: Verifier
+    submitter: Submitter | None = None
     store: Any = None
     """`spool.store.Store`."""
     harness: Any = None

@@ -232,7 +232,7 @@ class TlsEngine:
         else:
             first_is_ours = self.context.settings.server == resumed
             finished = self.connection.get_finished() if first_is_ours else self.connection.get_peer_finished()
-            value = bytes(finished or b"")
+            return base64.b64encode(bytes(finished or b"")).decode("ascii")
         return base64.b64encode(value).decode("ascii")
 
 
