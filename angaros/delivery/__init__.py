@@ -1,0 +1,1 @@
+"""Delivery of one message, of the queue, and what is told to the sender about it."""

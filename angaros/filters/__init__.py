@@ -1,0 +1,1 @@
+"""Filter languages: Exim's own and Sieve."""
