@@ -1,0 +1,93 @@
+"""The five kinds of list match behind one object. # Exim spec 10
+
+Law: no state but caches of what the configuration says; everything else comes with the scope.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from angaros.lists.addresses import AddressSubject
+from angaros.lists.cache import ListCache
+from angaros.lists.hosts import HostSubject
+from angaros.lists.names import DomainSubject, LocalPartSubject, StringSubject
+from angaros.lists.walk import Walk
+
+if TYPE_CHECKING:
+    from angaros.lists.subject import Subject
+    from angaros.model.interfaces import ListMatch
+    from angaros.model.scope import Scope
+
+
+class Matcher:
+    """`interfaces.ListMatcher`."""
+
+    __slots__ = ("_cache",)
+
+    def __init__(self) -> None:
+        self._cache: ListCache | None = None
+
+    def cache(self, scope: Scope) -> ListCache:
+        """The cache for the configuration in force."""
+        cache = self._cache
+        config = scope.services.config
+        if cache is None or cache.config is not config:
+            cache = self._cache = ListCache(config)
+        return cache
+
+    def _walk(self, subject: Subject, items: str | None, scope: Scope, option: str, expand: bool) -> ListMatch:
+        return Walk(subject, scope, self.cache(scope)).run(items, option, expand)
+
+    def match_domain(self, domain: str, items: str | None, scope: Scope, *, option: str = "", expand: bool = True) -> ListMatch:
+        """# Exim spec 10.9"""
+        return self._walk(DomainSubject(domain.lower(), keep=expand), items, scope, option, expand)
+
+    def match_local_part(
+        self, local_part: str, items: str | None, scope: Scope, *, caseless: bool = True, option: str = "", expand: bool = True
+    ) -> ListMatch:
+        """# Exim spec 10.22"""
+        delivery = scope.delivery
+        cased = local_part
+        if delivery is not None and delivery.cased_local_part.lower() == local_part.lower():
+            cased = delivery.cased_local_part
+        subject = LocalPartSubject(local_part, caseless, cased, keep=expand)
+        return self._walk(subject, items, scope, option, expand)
+
+    def match_address(
+        self,
+        address: str,
+        items: str | None,
+        scope: Scope,
+        *,
+        caseless: bool = True,
+        option: str = "",
+        expand: bool = True,
+        numeric: bool = False,
+    ) -> ListMatch:
+        """`numeric`: set `$0`, `$1`, ... # Exim spec 10.20, 31.5"""
+        subject = AddressSubject(address, caseless, self.cache(scope), keep=expand, numeric=numeric)
+        return self._walk(subject, items, scope, option, expand)
+
+    def match_host(
+        self,
+        items: str | None,
+        scope: Scope,
+        *,
+        name: str | None = None,
+        address: str | None = None,
+        option: str = "",
+        expand: bool = True,
+    ) -> ListMatch:
+        """# Exim spec 10.10"""
+        session = scope.session
+        if address is None:
+            subject = HostSubject(session.sender_host_address if session is not None else "", name, keep=expand)
+        else:
+            subject = HostSubject(address, name)
+        return self._walk(subject, items, scope, option, expand)
+
+    def match_string(
+        self, subject: str, items: str | None, scope: Scope, *, caseless: bool = True, option: str = "", expand: bool = True
+    ) -> ListMatch:
+        """Patterns without named lists (`match_in_header`-like options)."""
+        return self._walk(StringSubject(subject, caseless, expand), items, scope, option, expand)

@@ -1,0 +1,54 @@
+"""Splitting lists: separators, doubling, empty items. # Exim spec 6.20-6.22
+
+Laws:
+- `<x` at the start of a list names the separator, if x is a punctuation or control character. In a list that is tainted it is
+  ordinary text: outside data must not choose how the administrator's list is read.
+- A doubled printing separator is one character of data; a control character cannot be data.
+- White space around items is dropped; an empty item at the end is no item.
+"""
+
+from __future__ import annotations
+
+from angaros.model.text import Tainted, is_tainted
+
+WHITE = " \t\n\v\f\r"
+_PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+_CONTROL = frozenset(map(chr, (*range(32), 127)))
+_HOLE = "\uffff"
+"""Stands for a doubled separator while splitting; mail text has no such character."""
+
+
+def take_separator(text: str) -> tuple[str, str]:
+    """The separator that `text` names (`<;`), "" when it names none, and the rest of the list."""
+    head = text.lstrip(WHITE) if text[:1] in WHITE else text
+    if head[:1] == "<" and (head[1:2] in _PUNCTUATION or head[1:2] in _CONTROL) and len(head) > 1 and not is_tainted(text):
+        return head[1], head[2:]
+    return "", text
+
+
+def split_list(text: str, separator: str = "") -> list[str]:
+    """The items of an (expanded) list. `separator` "" means: as the list says, else a colon."""
+    if not separator:
+        separator, text = take_separator(text)
+        separator = separator or ":"
+    tainted = is_tainted(text)
+    items = _split(str(text), separator)
+    return [Tainted(item, _quoter(text)) for item in items] if tainted else items
+
+
+def _quoter(text: str) -> str:
+    return text.quoter if isinstance(text, Tainted) else ""
+
+
+def _split(text: str, separator: str) -> list[str]:
+    doubled = separator * 2
+    holes = separator not in _CONTROL and doubled in text
+    if holes:
+        text = text.replace(doubled, _HOLE)
+    strip = WHITE.replace(separator, "")
+    items = [item.strip(strip) for item in text.split(separator)]
+    if not items[-1]:
+        items.pop()
+    if holes:
+        items = [item.replace(_HOLE, separator) for item in items]
+    return items

@@ -1,0 +1,81 @@
+"""One pattern against one string: `^regex`, `*suffix`, `type;lookup`, literal. # Exim spec 10.9
+
+Used for domains, local parts, plain strings, host names, and the keys of `wildlsearch`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from angaros import regex
+from angaros.lists.parse import WHITE
+from angaros.model.errors import ListDefer, LookupDefer, LookupFailure, PanicError
+from angaros.model.interfaces import ListMatch, LookupResult
+from angaros.model.text import like
+
+if TYPE_CHECKING:
+    from angaros.model.scope import Scope
+
+
+def match_pattern(subject: str, pattern: str, scope: Scope, *, caseless: bool = True, partial: bool = True) -> ListMatch | None:
+    """Whether `subject` matches; sets `scope.numeric` for wildcards, regular expressions and partial lookups."""
+    head = pattern[:1]
+    if head == "^":
+        return match_regex(subject, pattern, scope, caseless)
+    if head == "*":
+        return match_suffix(subject, pattern, scope, caseless)
+    if ";" in pattern:
+        return match_lookup(subject, pattern, scope, partial)
+    same = pattern == subject or (caseless and pattern.lower() == subject.lower())
+    return ListMatch(True, pattern, subject) if same else None
+
+
+def match_regex(subject: str, pattern: str, scope: Scope, caseless: bool) -> ListMatch | None:
+    """# Exim spec 8"""
+    try:
+        groups = regex.compile(pattern, caseless).match(subject)
+    except regex.RegexError as error:
+        raise PanicError(str(error)) from error
+    if groups is None:
+        return None
+    scope.numeric = tuple(like(group, subject) for group in groups)
+    return ListMatch(True, pattern, subject)
+
+
+def match_suffix(subject: str, pattern: str, scope: Scope, caseless: bool) -> ListMatch | None:
+    """`*` at the start matches any string, also none."""
+    size = len(pattern) - 1
+    if size > len(subject):
+        return None
+    start = len(subject) - size
+    end = subject[start:]
+    if end != pattern[1:] and not (caseless and end.lower() == pattern[1:].lower()):
+        return None
+    scope.numeric = (subject, subject[:start])
+    return ListMatch(True, pattern, subject)
+
+
+def match_lookup(subject: str, pattern: str, scope: Scope, partial: bool = True) -> ListMatch | None:
+    """`type;file` with the subject as key, or `type;query`."""
+    kind, _, data = pattern.partition(";")
+    result = look_up(kind, subject, data.lstrip(WHITE), scope)
+    if result.value is None:
+        return None
+    if result.partial and partial:
+        scope.numeric = (subject, *result.partial)
+    return ListMatch(True, result.value, subject)
+
+
+def look_up(kind: str, key: str, data: str, scope: Scope) -> LookupResult:
+    """A search whose key is implicit. # Exim spec 9.1"""
+    lookups = scope.services.lookups
+    try:
+        if lookups.is_query_style(kind):
+            return lookups.search(kind, data, scope)
+        return lookups.search(kind, key, scope, source=data)
+    except KeyError as error:
+        raise PanicError(str(error.args[0])) from None
+    except LookupDefer as error:
+        raise ListDefer(str(error)) from error
+    except LookupFailure as error:
+        raise PanicError(str(error)) from error
