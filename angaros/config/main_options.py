@@ -99,10 +99,13 @@ class MainOptions(Options):
     chunking_advertise_hosts: str = string("*", "Clients offered CHUNKING (BDAT)", items="host", expanded=True)
     commandline_checks_require_admin: bool = boolean(False, "Restrict config-revealing test options to admins", since="4.90")
     daemon_modules_load: str | None = string(None, "Dynamic modules the daemon should preload", items="string", since="4.100")
-    daemon_smtp_port: str | None = string(None, "Hidden old synonym of daemon_smtp_ports", hidden=True, obsolete="-")
+    daemon_smtp_port: str | None = string(
+        None, "Hidden old synonym of daemon_smtp_ports", hidden=True, obsolete="daemon_smtp_ports"
+    )
     daemon_smtp_ports: str = string("smtp", "Ports the daemon listens on", since="1.75  pluralised in 4.21")
     daemon_startup_retries: int = integer(9, "How often to retry binding a busy listen socket", since="4.52")
     daemon_startup_sleep: int = integer(30, "Pause between bind retries", kind=TIME, since="4.52")
+    daemon_workers: int = integer(0, "Worker processes of the daemon; 0 is one per processor", since="angaros")
     dcc_direct_add_header: bool = boolean(False, "DCC: add the X-DCC header automatically")
     dccifd_address: str = string("/usr/local/dcc/var/dccifd", "DCC daemon socket")
     dccifd_options: str = string("header", "DCC daemon query options")
@@ -247,10 +250,12 @@ class MainOptions(Options):
     local_from_prefix: str | None = string(None, "Permitted prefixes when comparing From with login", since="3.14")
     local_from_suffix: str | None = string(None, "Permitted suffixes when comparing From with login", since="3.14")
     local_interfaces: str = string("<; ::0 ; 0.0.0.0", "Addresses (and ports) to listen on", items="string", since="1.60")
+    local_scan_python: str | None = string(None, "File with a Python function local_scan(message)", since="angaros")
     local_scan_timeout: int = integer(300, "Time limit for local_scan()", kind=TIME, since="4.03")
     local_sender_retain: bool = boolean(False, "Keep Sender headers supplied by untrusted users", since="4.00")
     localhost_number: str | None = string(None, "Host number folded into message ids", expanded=True)
     log_file_path: str | None = string(None, "Where logs go: file pattern and/or syslog", items="string", expanded=True)
+    log_json_file_path: str | None = string(None, "File that gets a JSON object for each log line", since="angaros")
     log_ports: str = string("*", "Local ports appearing in logged port fields", items="integer", since="4.99")
     log_selector: str | None = string(None, "Adds or drops optional log items", since="4.00")
     log_timezone: bool = boolean(False, "Append the zone offset to log timestamps", since="4.11")
@@ -292,6 +297,7 @@ class MainOptions(Options):
     process_log_path: str | None = string(None, "File exiwhat output is gathered in", since="4.21")
     prod_requires_admin: bool = boolean(True, "Only admins may start queue runs", since="1.70")
     proxy_protocol_timeout: int = integer(3, "Wait allowed for a PROXY header", kind=TIME)
+    python_startup: str | None = string(None, "File of Python functions for ${python{...}}", since="angaros")
     qualify_domain: str | None = string(None, "Domain appended to bare senders (and recipients)")
     qualify_recipient: str | None = string(None, "Domain appended to bare recipients")
     queue_domains: str | None = string(
@@ -346,13 +352,14 @@ class MainOptions(Options):
         "Old name of bounce_return_size_limit",
         kind=MKINT,
         hidden=True,
-        obsolete="-",
+        obsolete="bounce_return_size_limit",
         since="renamed bounce_return_size_limit in 4.23",
     )
     rfc1413_hosts: str = string("@[]", "Clients asked for ident", items="host", expanded=True)
     rfc1413_port: int = integer(0, "Hidden test-harness ident port", hidden=True, obsolete="-")
     rfc1413_query_timeout: int = integer(0, "Ident wait (zero disables)", kind=TIME)
     sender_unqualified_hosts: str | None = string(None, "Clients allowed bare sender addresses", items="host", expanded=True)
+    short_message_ids: bool = boolean(False, "Message ids and spool files in the form of Exim 4.96 and before", since="angaros")
     slow_lookup_log: int = integer(0, "Log DNS lookups slower than this many milliseconds")
     smtp_accept_keepalive: bool = boolean(True, "TCP keepalive on inbound sockets")
     smtp_accept_max: int = integer(20, "Concurrent inbound connections")

@@ -80,9 +80,11 @@ class Option:
     hidden: bool = False
     """Not shown by `-bP`, no macro: obsolete or for tests only."""
     obsolete: str = ""
-    """What stands for it nowadays; "-" for nothing. Read and kept, as in Exim."""
+    """The option that it sets nowadays; "-" for none. Read and kept, as in Exim."""
     precondition: bool = False
     """Decides whether the router runs (the manual's double dagger)."""
+    macro: bool = True
+    """There is an `_OPT_...` macro for it."""
     joiner: str = "\n"
     """Between the texts of a REP_STR option."""
 

@@ -119,7 +119,7 @@ class RouterOptions(Options):
         None, "Define $r_ variables carried with the address", kind=REP_STR, items="string", joiner=";", since="4.93"
     )
     translate_ip_address: str | None = string(
-        None, "Rewrite target IP addresses after routing", expanded=True, hidden=True, since="4.00"
+        None, "Rewrite target IP addresses after routing", expanded=True, hidden=True, macro=False, since="4.00"
     )
     transport: str | None = string(None, "Transport assigned to accepted addresses", expanded=True, since="4.00")
     transport_current_directory: str | None = string(None, "Working directory for the transport", expanded=True, since="4.00")

@@ -1,4 +1,4 @@
-"""Rules of the retry and rewrite sections, and of `headers_rewrite` (Exim spec 31 and 32). Errors are ValueErrors in Exim's words."""
+"""Rules of the retry and rewrite sections, and of `headers_rewrite` (Exim spec 31, 32). Errors: ValueErrors in Exim's words."""
 
 from __future__ import annotations
 

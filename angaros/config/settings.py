@@ -115,6 +115,8 @@ class Block:
             case _:
                 value = values.read_string(text, name)
         self.values[name] = value
+        if row.obsolete in self.table.OPTIONS:
+            self.values[row.obsolete] = value
 
     def _join(self, row: Option, text: str) -> str:
         """A further text of an option that may be given several times (Exim spec 15, `condition`, `headers_add`, ...)."""

@@ -293,7 +293,7 @@ class SmtpOptions(TransportOptions):
     message_linelength_limit: int = integer(998, "Refuse messages with longer lines", since="4.94")
     multi_domain: bool | str = expand_bool(True, "Mix domains in one transaction")
     port: str | None = string(None, "Destination port", expanded=True)
-    protocol: str = string("smtp", "smtp, lmtp, smtps or submissions")
+    protocol: str | None = string(None, "One of smtp (the default), lmtp, smtps, submissions", since="4.00")
     retry_include_ip_address: bool | str = expand_bool(True, "Include address in host retry keys", since="1.92")
     serialize_hosts: str | None = string(
         None, "Peers limited to one connection at a time", items="host", expanded=True, since="1.60"
