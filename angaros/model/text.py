@@ -104,6 +104,14 @@ def like(result: str, *sources: str) -> str:
     return result
 
 
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def lower(value: str) -> str:
+    """ASCII letters in lower case; octets above 127 (UTF-8) stay what they are, unlike with `str.lower`."""
+    return value.lower() if value.isascii() else like(value.translate(_LOWER), value)
+
+
 def octets(value: str) -> bytes:
     """The octets of mail text."""
     return value.encode("latin-1")
