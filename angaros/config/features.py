@@ -24,7 +24,8 @@ DKIM_SIGN_HEADERS = (
 RESUME_DECODE = (
     "not requested or offered : 0x02 :client requested, no server ticket: 0x04 : 0x05 : 0x06 :client offered session, "
     "no server action: 0x08 :no client request: 0x0A :client requested new ticket, server provided: 0x0C :"
-    "client offered session, not used: 0x0E :client offered session, server only provided new ticket: 0x10 :session resumed unasked: "
+    "client offered session, not used: 0x0E :"
+    "client offered session, server only provided new ticket: 0x10 :session resumed unasked: "
     "0x12 :session resumed unasked: 0x14 : 0x15 : 0x16 :session resumed: 0x18 :session resumed unasked: "
     "0x1A :session resumed unasked: 0x1C :session resumed: 0x1E :session resumed, also new ticket"
 )
@@ -49,7 +50,7 @@ class Features:
     """Of appendfile."""
     malware: tuple[str, ...] = ()
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Macro prefix (`_LOG_`, `_ACL_COND_`, `_ACL_MOD_`, `_EXP_COND_`, `_EXP_ITEM_`, `_EXP_OP_`, `_EXP_VAR_`, `_CRYPTO_`) to names."""
+    """Macro prefix to names: `_LOG_`, `_ACL_COND_`, `_ACL_MOD_`, `_EXP_COND_`, `_EXP_ITEM_`, `_EXP_OP_`, ..."""
     libraries: tuple[str, ...] = ()
     """Lines `Library version: ...`."""
 

@@ -23,8 +23,8 @@ NAME_LISTS = frozenset({"CONFIGURE_OWNER", "FIXED_NEVER_USERS", "WHITELIST_D_MAC
 class Site:
     """Build-time settings. Field names are Exim's keys in lower case."""
 
-    exim_user: str = "Debian-exim"
-    """EXIM_USER: name or number."""
+    exim_user: str = ""
+    """EXIM_USER: name or number; "" for the first of Debian-exim, exim and mail that exists."""
     exim_group: str = ""
     """EXIM_GROUP; "" for the user's group."""
     configure_owner: str = ""
