@@ -87,13 +87,18 @@ def is_tainted(value: str) -> bool:
 
 
 def concat(parts: Iterable[str]) -> str:
-    """Join parts; tainted if one of them is."""
+    """Join parts; tainted if one of them is, and quoted for a lookup type if all tainted ones are."""
     parts = parts if isinstance(parts, list) else list(parts)
     joined = "".join(parts)
     for part in parts:
         if type(part) is Tainted:
-            return Tainted(joined)
+            return Tainted(joined, _common_quoter(parts))
     return joined
+
+
+def _common_quoter(parts: Iterable[str]) -> str:
+    quoters = {part.quoter for part in parts if isinstance(part, Tainted) and part}
+    return quoters.pop() if len(quoters) == 1 else ""
 
 
 def like(result: str, *sources: str) -> str:
