@@ -41,7 +41,7 @@ def identify(config: Config, site: Site, uid: int | None = None, gid: int | None
         login, gecos, home = "", "", "/"
     if login and not (groups - {gid}):
         groups = frozenset(os.getgrouplist(login, gid))
-    if not login or site.test_harness and config.main.unknown_login:
+    if not login or (site.test_harness and config.main.unknown_login):
         login = config.main.unknown_login or login or f"uid{uid}"
         gecos = config.main.unknown_username or gecos
     own = uid in (0, config.exim_uid)

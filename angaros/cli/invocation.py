@@ -4,22 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from angaros.inbound.options import Claims
 from angaros.model.queue_run import QueueRun
-
-
-@dataclass(slots=True)
-class Claims:
-    """What a (trusted) caller says of the sender's host and protocol: -oM* and -p."""
-
-    host_address: str | None = None
-    host_authenticated: str | None = None
-    authenticated_id: str | None = None
-    authenticated_sender: str | None = None
-    interface: str | None = None
-    message_reference: str | None = None
-    protocol: str | None = None
-    host_name: str | None = None
-    ident: str | None = None
 
 
 @dataclass(slots=True)

@@ -157,9 +157,8 @@ def open_all(
             except OSError as error:
                 if listener.address == "0.0.0.0" and listener.port in wild6 and not opened:
                     break  # the IPv6 socket takes both
-                text = f"socket bind() to port {listener.port} for address {listener.address} failed: {error.strerror}"
-                if listener.wildcard:
-                    text = f"socket bind() to port {listener.port} for address (any {WILDCARDS[listener.address]}) failed: {error.strerror}"
+                where = f"(any {WILDCARDS[listener.address]})" if listener.wildcard else listener.address
+                text = f"socket bind() to port {listener.port} for address {where} failed: {error.strerror}"
                 if left <= 0:
                     for channel in opened:
                         channel.close()

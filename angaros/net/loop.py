@@ -316,7 +316,7 @@ class LoopWaiter:
         try:
             code = sock.connect_ex(target)
             if code in (errno.EINPROGRESS, errno.EAGAIN):
-                self._wait_writable(sock.fileno(), timeout)
+                self.wait_writable(sock.fileno(), timeout)
                 code = sock.getsockopt(1, 4)  # SOL_SOCKET, SO_ERROR
             if code:
                 raise OSError(code, os.strerror(code))
@@ -327,7 +327,8 @@ class LoopWaiter:
             sock.close()
             raise
 
-    def _wait_writable(self, fd: int, timeout: float) -> None:
+    def wait_writable(self, fd: int, timeout: float | None = None) -> None:
+        """Wait until `fd` takes data; TimeoutError when the time is over."""
         run = current_run()
         self.loop.add_writer(fd, run.wake, run.serial)
         try:
