@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from angaros.lists.names import DomainSubject
 from angaros.lists.parse import WHITE, split_list
-from angaros.lists.pattern import look_up, match_pattern, match_regex
+from angaros.lists.pattern import look_up, match_pattern, match_regex, split_lookup
 from angaros.lists.subject import Store, Subject, store_in
 from angaros.lists.walk import Walk, sign
 from angaros.model.errors import PanicError
 from angaros.model.interfaces import ListMatch, LookupResult
-from angaros.model.text import concat
+from angaros.model.text import concat, lower
 
 if TYPE_CHECKING:
     from angaros.lists.cache import ListCache
@@ -37,10 +37,10 @@ class AddressSubject(Subject):
         local_part, at, domain = address.rpartition("@")
         if not at:
             local_part, domain = address, ""
-        self.domain = domain.lower()
+        self.domain = lower(domain)
         self.cased = local_part
         self.caseless = caseless
-        self.local_part = local_part.lower() if caseless else local_part
+        self.local_part = lower(local_part) if caseless else local_part
         self.address = concat([self.local_part, at, self.domain])
         self.cache = cache
         self.numeric = numeric
@@ -59,7 +59,7 @@ class AddressSubject(Subject):
     def store(self, scope: Scope) -> Store | None:
         """With the message, when this is its sender."""
         message, session = scope.message, scope.session
-        if not self.keep or message is None or session is None or str(message.sender_address).lower() != self.key.lower():
+        if not self.keep or message is None or session is None or lower(str(message.sender_address)) != lower(self.key):
             return None
         owner = session.extra.get("lists_of")
         if owner is not message:
@@ -91,12 +91,12 @@ class AddressSubject(Subject):
 
     def _whole(self, item: str, scope: Scope) -> ListMatch | None:
         """A lookup of the complete address."""
-        kind, _, data = item.partition(";")
+        kind, data = split_lookup(item)
         if kind.startswith("partial"):
             text = f'partial matching is not applicable to whole-address lookups: ignored "partial-" in "{item}"'
             scope.services.log.write(text, panic=True)
             kind = _without_partial(kind)
-        result = look_up(kind, self.address, data.lstrip(WHITE), scope)
+        result = look_up(kind, self.address, data, scope)
         return None if result.value is None else ListMatch(True, result.value, self.address)
 
     def _split(self, item: str, scope: Scope) -> ListMatch | None:
@@ -126,7 +126,7 @@ class AddressSubject(Subject):
         return () if self._same(subject, pattern) else None
 
     def _same(self, left: str, right: str) -> bool:
-        return left == right or (self.caseless and left.lower() == right.lower())
+        return left == right or (self.caseless and lower(left) == lower(right))
 
     def _domain(self, pattern: str, wild: tuple[str, ...], item: str, scope: Scope) -> ListMatch | None:
         scope.numeric = ()
@@ -138,13 +138,13 @@ class AddressSubject(Subject):
 
     def _by_domain(self, item: str, scope: Scope) -> ListMatch | None:
         """`@@lookup`: the data is a list of local parts, with `>key` as continuation. # Exim spec 10.20"""
-        kind, semicolon, data = item[2:].partition(";")
-        if not semicolon:
+        if ";" not in item:
             return None
+        kind, data = split_lookup(item[2:])
         key, chain = self.domain, ""
         seen = 0
         while True:
-            result = look_up(kind, key, data.lstrip(WHITE), scope)
+            result = look_up(kind, key, data, scope)
             if result.value is None:
                 return None
             items, chain = _continuation(result)

@@ -12,12 +12,12 @@ import re
 from typing import TYPE_CHECKING
 
 from angaros.lists.ip import in_net, key_text, parse_ip, parse_net, unmapped
-from angaros.lists.parse import WHITE
-from angaros.lists.pattern import look_up, match_pattern
+from angaros.lists.pattern import look_up, match_pattern, split_lookup
 from angaros.lists.subject import Store, Subject, store_in
 from angaros.lists.walk import MATCH, HostUnknown
 from angaros.model.errors import ListDefer
 from angaros.model.interfaces import ListMatch
+from angaros.model.text import lower
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -96,8 +96,7 @@ class HostSubject(Subject):
 
     def _lookup(self, item: str, scope: Scope) -> ListMatch | None:
         """`type;file`, `net-type;file`, `net24-type;file`, `type;query`. # Exim spec 10.13, 10.18, 10.19"""
-        kind, _, data = item.partition(";")
-        data = data.lstrip(WHITE)
+        kind, data = split_lookup(item)
         net = _NET.match(kind)
         plain = kind[net.end() :] if net else kind
         try:
@@ -129,7 +128,7 @@ class HostSubject(Subject):
         if self.name is not None:
             if not self.name:
                 raise HostUnknown("cannot match host name in match_ip list")
-            return [self.name.lower()]
+            return [lower(self.name)]
         session = scope.session
         if session is None:
             return []
@@ -141,4 +140,4 @@ class HostSubject(Subject):
                 if session.host_lookup_deferred:
                     raise ListDefer("")
                 raise HostUnknown(f"failed to find host name for {self.address}")
-        return [session.sender_host_name.lower(), *(alias.lower() for alias in session.sender_host_aliases)]
+        return [lower(session.sender_host_name), *(lower(alias) for alias in session.sender_host_aliases)]

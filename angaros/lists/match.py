@@ -12,6 +12,7 @@ from angaros.lists.cache import ListCache
 from angaros.lists.hosts import HostSubject
 from angaros.lists.names import DomainSubject, LocalPartSubject, StringSubject
 from angaros.lists.walk import Walk
+from angaros.model.text import lower
 
 if TYPE_CHECKING:
     from angaros.lists.subject import Subject
@@ -40,7 +41,7 @@ class Matcher:
 
     def match_domain(self, domain: str, items: str | None, scope: Scope, *, option: str = "", expand: bool = True) -> ListMatch:
         """# Exim spec 10.9"""
-        return self._walk(DomainSubject(domain.lower(), keep=expand), items, scope, option, expand)
+        return self._walk(DomainSubject(lower(domain), keep=expand), items, scope, option, expand)
 
     def match_local_part(
         self, local_part: str, items: str | None, scope: Scope, *, caseless: bool = True, option: str = "", expand: bool = True
@@ -48,7 +49,7 @@ class Matcher:
         """# Exim spec 10.22"""
         delivery = scope.delivery
         cased = local_part
-        if delivery is not None and delivery.cased_local_part.lower() == local_part.lower():
+        if delivery is not None and lower(delivery.cased_local_part) == lower(local_part):
             cased = delivery.cased_local_part
         subject = LocalPartSubject(local_part, caseless, cased, keep=expand)
         return self._walk(subject, items, scope, option, expand)

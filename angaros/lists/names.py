@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from angaros.lists.local import match_at
 from angaros.lists.pattern import match_pattern
 from angaros.lists.subject import Store, Subject, store_in
+from angaros.model.text import lower
 
 if TYPE_CHECKING:
     from angaros.model.interfaces import ListMatch
@@ -47,7 +48,7 @@ class StringSubject(Subject):
     has_names = False
 
     def __init__(self, text: str, caseless: bool, keep: bool = False) -> None:
-        super().__init__(text, text.lower() if caseless else text, keep)
+        super().__init__(text, lower(text) if caseless else text, keep)
         self.caseless = caseless
         self.cased = text
 
@@ -78,6 +79,6 @@ class LocalPartSubject(StringSubject):
     def store(self, scope: Scope) -> Store | None:
         """With the address whose local part this is."""
         delivery = scope.delivery
-        if not self.keep or delivery is None or delivery.local_part.lower() != self.key.lower():
+        if not self.keep or delivery is None or lower(delivery.local_part) != lower(self.key):
             return None
         return store_in(delivery.extra)

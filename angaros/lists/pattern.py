@@ -11,7 +11,7 @@ from angaros import regex
 from angaros.lists.parse import WHITE
 from angaros.model.errors import ListDefer, LookupDefer, LookupFailure, PanicError
 from angaros.model.interfaces import ListMatch, LookupResult
-from angaros.model.text import like
+from angaros.model.text import Tainted, like, lower
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -26,7 +26,7 @@ def match_pattern(subject: str, pattern: str, scope: Scope, *, caseless: bool = 
         return match_suffix(subject, pattern, scope, caseless)
     if ";" in pattern:
         return match_lookup(subject, pattern, scope, partial)
-    same = pattern == subject or (caseless and pattern.lower() == subject.lower())
+    same = pattern == subject or (caseless and lower(pattern) == lower(subject))
     return ListMatch(True, pattern, subject) if same else None
 
 
@@ -49,7 +49,7 @@ def match_suffix(subject: str, pattern: str, scope: Scope, caseless: bool) -> Li
         return None
     start = len(subject) - size
     end = subject[start:]
-    if end != pattern[1:] and not (caseless and end.lower() == pattern[1:].lower()):
+    if end != pattern[1:] and not (caseless and lower(end) == lower(pattern[1:])):
         return None
     scope.numeric = (subject, subject[:start])
     return ListMatch(True, pattern, subject)
@@ -57,13 +57,20 @@ def match_suffix(subject: str, pattern: str, scope: Scope, caseless: bool) -> Li
 
 def match_lookup(subject: str, pattern: str, scope: Scope, partial: bool = True) -> ListMatch | None:
     """`type;file` with the subject as key, or `type;query`."""
-    kind, _, data = pattern.partition(";")
-    result = look_up(kind, subject, data.lstrip(WHITE), scope)
+    kind, data = split_lookup(pattern)
+    result = look_up(kind, subject, data, scope)
     if result.value is None:
         return None
     if result.partial and partial:
         scope.numeric = (subject, *result.partial)
     return ListMatch(True, result.value, subject)
+
+
+def split_lookup(item: str) -> tuple[str, str]:
+    """Type, and file or query, of `type;data`. The type is the administrator's word; the data keeps its taint and quoting."""
+    kind, _, data = str(item).partition(";")
+    data = data.lstrip(WHITE)
+    return kind, Tainted(data, item.quoter) if isinstance(item, Tainted) else data
 
 
 def look_up(kind: str, key: str, data: str, scope: Scope) -> LookupResult:

@@ -15,7 +15,7 @@ from angaros.lists.pattern import match_pattern
 from angaros.lookups.base import NOT_FOUND, PlainDriver, Request, check_file
 from angaros.model.errors import ExpansionError, LookupDefer, LookupFailure
 from angaros.model.interfaces import LookupResult
-from angaros.model.text import untaint
+from angaros.model.text import lower, untaint
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -75,7 +75,7 @@ class KeyFile:
                 last.end = match.start()
             last = Record(key, match.end(), len(text))
             records.append(last)
-            index.setdefault(key.lower(), last)
+            index.setdefault(lower(key), last)
 
     def data(self, record: Record, full: bool = False) -> str:
         """The record's data; `full`: with the (unquoted) key and what stands between."""
@@ -158,7 +158,7 @@ class Lsearch(PlainDriver):
 
     def record(self, file: KeyFile, key: str, request: Request) -> Record | None:
         """The first record with this key."""
-        return file.index.get(key.lower())
+        return file.index.get(lower(key))
 
 
 class Iplsearch(Lsearch):
@@ -174,7 +174,7 @@ class Iplsearch(Lsearch):
                 "in a host list, use net-iplsearch as the search type"
             )
         if address is None:
-            return file.index.get(key.lower())
+            return file.index.get(lower(key))
         return next((record for known, record in file.by_net() if in_net(address, known)), None)
 
 
