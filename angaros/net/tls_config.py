@@ -1,0 +1,111 @@
+"""TLS settings from the main options, for incoming connections (Exim spec 14 and 43.6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from angaros.config.settings import split_list
+from angaros.model.errors import ExpansionError, ForcedFailure
+from angaros.model.tls import TlsFacts
+from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, VERIFY_TRY, ContextCache, TlsContext, TlsError, TlsHooks, TlsSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from angaros.config.config import Config
+    from angaros.model.interfaces import Services
+    from angaros.model.scope import Scope
+
+
+def expand_setting(text: str | None, name: str, scope: Scope) -> str:
+    """An expanded TLS option; "" when unset or when the expansion is forced to fail. Raises `TlsError`."""
+    if not text:
+        return ""
+    try:
+        return scope.expand(text).strip()
+    except ForcedFailure:
+        return ""
+    except ExpansionError as error:
+        raise TlsError(f"expansion of {name} failed: {error}") from None
+
+
+def expand_files(text: str | None, name: str, scope: Scope) -> tuple[str, ...]:
+    """An expanded list of files."""
+    return tuple(item for item in split_list(expand_setting(text, name, scope)) if item)
+
+
+def openssl_options(config: Config) -> tuple[str, ...]:
+    """The items of `openssl_options`."""
+    return tuple((config.main.openssl_options or "").split())
+
+
+def context_cache(services: Services) -> ContextCache:
+    """The contexts of this process."""
+    cache = services.extra.get("tls")
+    if cache is None:
+        cache = services.extra["tls"] = ContextCache()
+    return cache  # type: ignore[no-any-return]
+
+
+def server_settings(scope: Scope) -> TlsSettings:
+    """What the main options say for this connection. Raises `TlsError`."""
+    services = scope.services
+    main, harness = services.config.main, services.harness
+    certificates = expand_files(main.tls_certificate, "tls_certificate", scope)
+    verify = VERIFY_NO
+    if _matches(main.tls_verify_hosts, "tls_verify_hosts", scope):
+        verify = VERIFY_REQUIRE
+    elif _matches(main.tls_try_verify_hosts, "tls_try_verify_hosts", scope):
+        verify = VERIFY_TRY
+    return TlsSettings(
+        server=True,
+        certificates=certificates,
+        keys=expand_files(main.tls_privatekey, "tls_privatekey", scope),
+        self_signed="" if certificates else (main.primary_hostname or "localhost"),
+        verify=verify,
+        authorities=expand_setting(main.tls_verify_certificates, "tls_verify_certificates", scope),
+        crl=expand_setting(main.tls_crl, "tls_crl", scope),
+        ciphers=expand_setting(main.tls_require_ciphers, "tls_require_ciphers", scope),
+        options=openssl_options(services.config),
+        dhparam=expand_setting(main.tls_dhparam, "tls_dhparam", scope),
+        dh_max_bits=main.tls_dh_max_bits,
+        eccurve=expand_setting(main.tls_eccurve, "tls_eccurve", scope),
+        alpn=tuple(split_list(expand_setting(main.tls_alpn, "tls_alpn", scope))),
+        require_alpn=_matches(main.hosts_require_alpn, "hosts_require_alpn", scope),
+        ocsp_files=expand_files(main.tls_ocsp_file, "tls_ocsp_file", scope),
+        resumption=_matches(main.tls_resumption_hosts, "tls_resumption_hosts", scope),
+        ticket_lifetime=harness.ticket_lifetime if harness else 7200,
+        self_signed_lifetime=harness.self_signed_lifetime if harness else 3600,
+        check_validity=not (harness and harness.ocsp_always_valid()),
+    )
+
+
+def _matches(items: str | None, name: str, scope: Scope) -> bool:
+    if not items:
+        return False
+    return items == "*" or bool(scope.services.lists.match_host(items, scope, option=name))
+
+
+def server_context(scope: Scope, on_certificate: Callable[[int, Any], str | None] | None = None) -> TlsContext:
+    """The context for an incoming connection, for `Stream.accept_tls`. Raises `TlsError`, whose text goes into the log after
+    `TLS error on connection from ... `. `on_certificate`: see `TlsHooks`."""
+    cache = context_cache(scope.services)
+    now = scope.services.clock.now()
+    context = cache.context(server_settings(scope), now)
+    on_sni = None
+    if "tls_in_sni" in (scope.services.config.main.tls_certificate or ""):
+
+        def on_sni(name: str) -> TlsContext | None:  # Exim spec 43.12
+            if scope.session is not None:
+                scope.session.tls = TlsFacts(sni=name)
+            return cache.context(server_settings(scope), now)
+
+    return context.with_hooks(TlsHooks(on_sni=on_sni, on_certificate=on_certificate))
+
+
+def log_problems(context_name: str, problems: list[str], scope: Scope) -> None:
+    """Log what was wrong with the peer's certificate, `[1.2.3.4] SSL verify error: ...`."""
+    message_id = scope.message.id if scope.message is not None else ""
+    for problem in problems:
+        scope.services.log.write(f"{context_name} {problem}", message_id=message_id)
