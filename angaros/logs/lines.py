@@ -68,7 +68,7 @@ class Arrival:
 def arrival_lines(message: Message, facts: Arrival, log: Log) -> tuple[str, str]:
     """The `<=` line, and the `Received from` line of the message log."""
     session = message.session
-    out = [f"{message.sender_address or '<>'}"]
+    out = [message.sender_address or "<>"]
     if facts.reference:
         out.append(f"R={facts.reference}")
     _peer_fields(session, facts, log, out)
@@ -175,13 +175,16 @@ def tls_fields(session: Session, log: Log) -> str:
 def address_text(delivery: Delivery, log: Log, *, success: bool, local: bool = False) -> str:
     """The address of a delivery line: where it went, `(parents)`, `<original>`.
 
-    `local`: the transport is a local one; a successful line then shows the local part only."""
-    if delivery.is_pipe or delivery.is_file or delivery.is_autoreply:
-        shown = _odd_address(delivery)
-    elif success and local and not delivery.is_autoreply:
-        shown = delivery.local_part if delivery.local_part else delivery.address
-    else:
+    `local`: a local transport without hosts; a successful line then shows the local part only."""
+    discarded = str(delivery.extra.get("discarded", ""))
+    if discarded:
+        shown = discarded
+    elif delivery.is_autoreply:
+        shown = delivery.address if delivery.address.startswith(">") else f">{delivery.address}"
+    elif delivery.is_pipe or delivery.is_file or not (success and local):
         shown = delivery.address
+    else:
+        shown = delivery.local_part or delivery.address
     top = delivery.root()
     out = shown
     parent = delivery.parent
@@ -198,14 +201,6 @@ def address_text(delivery: Delivery, log: Log, *, success: bool, local: bool = F
     elif shown != top.address:
         out += f" <{top.address}>"
     return out
-
-
-def _odd_address(delivery: Delivery) -> str:
-    """A pipe, file or reply: what was made of it at delivery, else what the filter or alias said."""
-    if delivery.is_autoreply:
-        recipients = delivery.address if delivery.address.startswith(">") else f">{delivery.address}"
-        return recipients
-    return delivery.address
 
 
 def _host_fields(result: DeliveryResult, log: Log, out: list[str], *, attempt: int = 1) -> None:
@@ -242,14 +237,8 @@ def _interface_field(result: DeliveryResult, log: Log, out: list[str]) -> None:
 
 @dataclass(slots=True)
 class Attempt:
-    """How a delivery line is to look."""
+    """What else delivery lines may tell."""
 
-    flag: str = "=>"
-    """`=>`, `->`, `>>`, `*>`."""
-    local: bool = False
-    """A local transport."""
-    transport: str | None = None
-    """Overrides the delivery's transport name (`**bypassed**`)."""
     shadow: str = ""
     """Name of the shadow transport that ran."""
     sequence: int = 1
@@ -273,20 +262,27 @@ def _common_fields(delivery: Delivery, message: Message, how: Attempt, log: Log,
         out.append(f"P=<{how.return_path}>")
     if delivery.router:
         out.append(f"R={delivery.router}")
-    transport = delivery.transport if how.transport is None else how.transport
-    if transport:
-        out.append(f"T={transport}")
+    if delivery.extra.get("bypassed"):
+        out.append("T=**bypassed**")
+    elif delivery.transport:
+        out.append(f"T={delivery.transport}")
 
 
-def delivery_line(delivery: Delivery, result: DeliveryResult, message: Message, how: Attempt, log: Log) -> str:
-    """A `=>`, `->`, `>>` or `*>` line."""
-    out = [how.flag, address_text(delivery, log, success=True, local=how.local)]
+NOTHING_ELSE = Attempt()
+
+
+def delivery_line(
+    flag: str, delivery: Delivery, result: DeliveryResult, message: Message, log: Log, how: Attempt = NOTHING_ELSE
+) -> str:
+    """A `=>`, `->`, `>>` or `*>` line. `delivery.extra` may have `bypassed` (/dev/null) and `discarded` (`:blackhole:`)."""
+    local = result.host is None
+    out = [flag, address_text(delivery, log, success=True, local=local and not delivery.hosts)]
     _common_fields(delivery, message, how, log, out)
     if log.selected("delivery_size"):
         out.append(f"S={result.size}")
-    if how.local and result.host is None:
+    if local:
         if delivery.hosts:
-            out.append(f"H={':'.join(host.name for host in delivery.hosts[:1])}")
+            out.append(f"H={':'.join(host.name for host in delivery.hosts)}")
         _interface_field(result, log, out)
         if how.shadow:
             out.append(f"ST={how.shadow}{f' ({result.shadow_message})' if result.shadow_message else ''}")
@@ -342,7 +338,7 @@ def queue_time(message: Message, now: float, log: Log) -> str:
     return duration_precise(now - start, millisec=log.selected("millisec"))
 
 
-def failure_line(delivery: Delivery, result: DeliveryResult, message: Message, how: Attempt, log: Log) -> str:
+def failure_line(delivery: Delivery, result: DeliveryResult, message: Message, log: Log, how: Attempt = NOTHING_ELSE) -> str:
     """A `**` line."""
     out = ["**", address_text(delivery, log, success=False)]
     _common_fields(delivery, message, how, log, out)
@@ -362,7 +358,7 @@ def failure_line(delivery: Delivery, result: DeliveryResult, message: Message, h
     return " ".join([text, *tail])
 
 
-def defer_line(delivery: Delivery, result: DeliveryResult, message: Message, how: Attempt, log: Log) -> str:
+def defer_line(delivery: Delivery, result: DeliveryResult, message: Message, log: Log, how: Attempt = NOTHING_ELSE) -> str:
     """A `==` line. Below -51 (retry time not reached) it is subject to the selector `retry_defer`; see `defer_selector`."""
     out = ["==", address_text(delivery, log, success=False)]
     if message.queue_name:

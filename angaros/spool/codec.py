@@ -215,15 +215,18 @@ def _write_recipients(recipients: list[Recipient], out: list[str]) -> None:
 # --- Reading -----------------------------------------------------------------------------------------------------------
 
 
-def read_header(data: bytes, message_id: str) -> Message:
-    """Parse a -H file. Raises SpoolFormatError. Body facts that are not in it (size, offset) are left to the store."""
-    return _Reader(data, message_id).read()
+def read_header(data: bytes, message_id: str, *, with_headers: bool = True) -> Message:
+    """Parse a -H file. Raises SpoolFormatError. Body facts that are not in it (size, offset) are left to the store.
+
+    Without `with_headers` header lines are measured and checked but not kept (queue listings)."""
+    return _Reader(data, message_id, with_headers).read()
 
 
 class _Reader:
     """State of one parse."""
 
-    def __init__(self, data: bytes, message_id: str) -> None:
+    def __init__(self, data: bytes, message_id: str, with_headers: bool) -> None:
+        self.keep = with_headers
         self.text = data.decode("latin-1")
         self.at = 0
         self.message = Message(id=message_id)
@@ -243,7 +246,6 @@ class _Reader:
         session.smtp = "smtp" in session.protocol
         session.esmtp = "esmtp" in session.protocol
         session.batched = session.protocol.endswith("-bsmtp")
-        message.message_size = sum(len(h.text) for h in message.headers if h.kind != "*")
         return message
 
     def _line(self) -> str:
@@ -330,6 +332,7 @@ class _Reader:
     def _read_headers(self) -> None:
         text, end = self.text, len(self.text)
         headers = self.message.headers
+        size = 0
         while self.at < end:
             digits = self.at
             while text[digits].isdigit():
@@ -339,11 +342,14 @@ class _Reader:
             if text[digits + 1] != " ":
                 raise ValueError("header")
             start = digits + 2
-            body = text[start : start + length]
-            if len(body) != length:
-                raise ValueError("header length")
-            headers.append(Header(Tainted(body), kind))
             self.at = start + length
+            if self.at > end:
+                raise ValueError("header length")
+            if kind != "*":
+                size += length
+            if self.keep:
+                headers.append(Header(Tainted(text[start : self.at]), kind))
+        self.message.message_size = size
 
 
 def _recipient(line: str) -> Recipient:

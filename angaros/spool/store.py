@@ -47,6 +47,8 @@ class StoreSettings:
     mode: int = 0o640
     directory_mode: int = 0o750
     localhost_number: int | None = None
+    short_ids: bool = False
+    """Ids in the form of Exim 4.96 and earlier, for a spool that goes back there."""
     primary_hostname: str = ""
     message_logs: bool = True
     preserve_message_logs: bool = False
@@ -65,6 +67,7 @@ class StoreSettings:
             mode=site.spool_mode,
             directory_mode=site.spool_directory_mode,
             localhost_number=int(number) if number.isdigit() else None,
+            short_ids=getattr(main, "short_message_ids", False),
             primary_hostname=main.primary_hostname or "",
             message_logs=main.message_logs,
             preserve_message_logs=main.preserve_message_logs,
@@ -96,7 +99,7 @@ class Store:
         self._clock = clock
         self._log = log
         self._group = GroupCommit(waiter)
-        self._ids = IdMaker(settings.localhost_number)
+        self._ids = IdMaker(settings.localhost_number, short=settings.short_ids)
         self._root = os.geteuid() == 0 and settings.owner[0] > 0
 
     # --- names --------------------------------------------------------------------------------------------------------
@@ -194,7 +197,7 @@ class Store:
             return None
         return SpoolLock(message_id, queue_name, path, fd)
 
-    def load(self, message_id: str, lock: SpoolLock | None = None, queue_name: str = "") -> Message:
+    def load(self, message_id: str, lock: SpoolLock | None = None, queue_name: str = "", *, with_headers: bool = True) -> Message:
         """Read a message's -H file and what its journal adds. With the lock, a journal that a crash left is made part of -H.
 
         Raises FileNotFoundError, SpoolFormatError."""
@@ -203,7 +206,7 @@ class Store:
         if directory is None:
             raise FileNotFoundError(2, "No such file or directory", f"{message_id}-H")
         with open(f"{directory}/{message_id}-H", "rb", buffering=0) as file:
-            message = read_header(file.read(), message_id)
+            message = read_header(file.read(), message_id, with_headers=with_headers)
         message.queue_name = queue_name
         message.body_path = f"{directory}/{message_id}-D"
         message.body_offset = len(message_id) + 3

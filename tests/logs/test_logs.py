@@ -189,15 +189,15 @@ def test_deliveries(tmp_path: Path) -> None:
     message = Message(sender_address="s@t")
     top = Delivery("a@b")
     local = Delivery("m@b", local_part="m", domain="b", parent=top, router="r", transport="t")
-    assert delivery_line(local, DeliveryResult("ok"), message, Attempt(local=True), log) == "=> m <a@b> R=r T=t"
+    assert delivery_line("=>", local, DeliveryResult("ok"), message, log) == "=> m <a@b> R=r T=t"
     pipe = Delivery("|cmd", parent=local, is_pipe=True, router="r", transport="t")
     assert address_text(pipe, log, success=True) == "|cmd (m@b) <a@b>"
     remote = Delivery("c@d", router="r", transport="t")
     result = DeliveryResult("ok", host=Host("h", "1.2.3.4", 25), smtp_response="250-a\n250 b")
-    assert delivery_line(remote, result, message, Attempt(sequence=2), log) == (
+    assert delivery_line("=>", remote, result, message, log, Attempt(sequence=2)) == (
         '=> c@d R=r T=t H=h [1.2.3.4]:25* C="250-a\\\\n250 b"'
     )
     failed = DeliveryResult("fail", host=Host("h", "1.2.3.4", 25), message="no")
-    assert failure_line(remote, failed, message, Attempt(), log) == "** c@d R=r T=t H=h [1.2.3.4]:25 : no"
+    assert failure_line(remote, failed, message, log) == "** c@d R=r T=t H=h [1.2.3.4]:25 : no"
     later = DeliveryResult("defer", basic_errno=111)
-    assert defer_line(remote, later, message, Attempt(), log) == "== c@d R=r T=t defer (111): Connection refused"
+    assert defer_line(remote, later, message, log) == "== c@d R=r T=t defer (111): Connection refused"
