@@ -20,6 +20,15 @@ FROM_LINE = "From ${if def:return_path{$return_path}{MAILER-DAEMON}} ${tod_bsdin
 """Default `message_prefix` (Exim spec 26, 29)."""
 
 
+QUOTA_WARNING = (
+    "To: $local_part@$domain\nSubject: Your mailbox\n\n"
+    "This message is automatically created by mail delivery software (Exim).\n\n"
+    "The size of your mailbox has exceeded a warning threshold that is\n"
+    "set by the system administrator.\n"
+)
+"""Default `quota_warn_message` (Exim spec 26.2)."""
+
+
 def _error(instance: DriverInstance[Any], text: str, kind: str) -> ConfigError:
     return config_error(text, whose=f"{instance.name} {kind}")
 
@@ -192,6 +201,8 @@ def check_appendfile(instance: DriverInstance[Any]) -> Changes:
         changes = _unless_set(
             instance, check_string="From ", escape_string=">From ", message_prefix=FROM_LINE, message_suffix="\n"
         )
+    if options.quota_warn_threshold is not None:
+        changes |= _unless_set(instance, quota_warn_message=QUOTA_WARNING)
     changes |= _appendfile_locks(instance)
     return changes
 

@@ -102,15 +102,7 @@ class AppendfileOptions(TransportOptions):
     quota_filecount: str | None = string(None, "Ceiling on number of message files", expanded=True, since="2.05")
     quota_is_inclusive: bool = boolean(True, "Whether the new message counts towards quota", since="3.20")
     quota_size_regex: str | None = string(None, "Take sizes from file names", since="3.14")
-    quota_warn_message: str = string(
-        "To: $local_part@$domain\nSubject: Your mailbox\n\n"
-        "This message is automatically created by mail delivery software (Exim).\n"
-        "\nThe size of your mailbox has exceeded a warning threshold that is\n"
-        "set by the system administrator.\n",
-        "Text mailed when the warning level is crossed",
-        expanded=True,
-        since="2.10",
-    )
+    quota_warn_message: str | None = string(None, "Text of the quota warning message", expanded=True)
     quota_warn_threshold: str | None = string(None, "Warning level, absolute or percent", expanded=True, since="2.10")
     use_bsmtp: bool = boolean(False, "Write in batch-SMTP form", since="4.00")
     use_crlf: bool = boolean(False, "End lines with CRLF", since="1.89")
@@ -137,7 +129,7 @@ class AutoreplyOptions(TransportOptions):
     never_mail: str | None = string(None, "Addresses that never get replies", items="address", expanded=True)
     once: str | None = string(None, "Database of people already answered", expanded=True)
     once_file_size: int = integer(0, "Fixed-size circular once-file instead of DBM", since="3.20")
-    once_repeat: str = string("0s", "Interval before answering again", expanded=True, since="2.95")
+    once_repeat: str | None = string(None, "Send again to the same address after this time", expanded=True)
     reply_to: str | None = string(None, "Reply-To of the reply", expanded=True, since="2.05")
     return_message: bool = boolean(False, "Quote the original message")
     subject: str | None = string(None, "Subject of the reply", expanded=True)
