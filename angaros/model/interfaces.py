@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from angaros.model.message import Header, Message
     from angaros.model.outcome import Verdict, VerifyResult
     from angaros.model.scope import Scope
+    from angaros.model.verify import VerifyOptions
 
 T = TypeVar("T")
 
@@ -328,8 +329,11 @@ class Lookups(Protocol):
 class Verifier(Protocol):
     """`delivery.verify`: the one call back up the road (ACL -> routing, perhaps with a callout)."""
 
-    def verify_address(self, address: str, scope: Scope, *, is_recipient: bool, options: Mapping[str, Any]) -> VerifyResult:
-        """Route; `options` has parsed `verify =` options (defer_ok, callout=..., no_details, success_on_redirect, quota...)."""
+    def verify_address(
+        self, address: str, scope: Scope, *, is_recipient: bool, options: VerifyOptions = ..., purpose: str = ""
+    ) -> VerifyResult:
+        """Route in verify mode, perhaps call out, perhaps ask for the quota. A recipient is verified as `scope.delivery` says when its
+        address is the same. `purpose` is `header_sender` for addresses of header lines. Nothing is cached here but callouts."""
         ...
 
 
@@ -375,6 +379,12 @@ class Courier(Protocol):
 
     def check_paths(self, checks: Sequence[str], owner: Owner) -> list[int]:
         """errno (0 when it exists and is readable) of each path: `require_files`."""
+        ...
+
+    def run_command(
+        self, argv: Sequence[str], owner: Owner, *, cwd: str = "/", timeout: float | None = None, max_output: int = 4096
+    ) -> CommandRun:
+        """Run a command without a shell as `owner`, with an empty environment and no input (queryprogram, Exim spec 21)."""
         ...
 
 
