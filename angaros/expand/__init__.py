@@ -1,0 +1,1 @@
+"""Exim's string expansion language: parser, tree of self-evaluating nodes, variables."""

@@ -1,0 +1,1 @@
+"""Expansion items: `${name{...}...}`. Each file has the grammar and the meaning of a few."""

@@ -1,0 +1,292 @@
+"""Items that go through a list: `filter`, `map`, `reduce`, `sort`.
+
+Law: before the list is gone through, Exim reads the condition or expression once, skipping. What that finds is reported with
+`inside "map" item`, whether the list has items or not; what a later evaluation finds is reported with its own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from angaros.expand.items.control import restore_value
+from angaros.expand.nodes import Cond, Literal, Node, fail, first_skip_error
+from angaros.expand.parser import Parser
+from angaros.lists.parse import split_list, take_separator
+from angaros.model.errors import ExpansionError
+from angaros.model.text import concat
+
+if TYPE_CHECKING:
+    from angaros.model.scope import Scope
+
+def list_separator(text: str) -> tuple[str, str]:
+    """Separator and rest of a list."""
+    separator, rest = take_separator(text)
+    return separator or ":", rest
+
+
+class Each(Node):
+    """`${filter{list}{condition}}`, `${map{list}{expression}}`."""
+
+    __slots__ = ("condition", "expression", "name", "source")
+
+    def __init__(self, name: str, source: Node, condition: Cond | None, expression: Node | None) -> None:
+        super().__init__()
+        self.name = name
+        self.source = source
+        self.condition = condition
+        self.expression = expression
+
+    def eval(self, scope: Scope) -> str:
+        text = self.source.eval(scope)
+        if self.skip_error is not None:
+            raise fail(self.skip_error)
+        separator, rest = list_separator(text)
+        found: list[str] = []
+        local = scope.local
+        saved_item, numeric, value = local.get("item"), scope.numeric, local.get("value")
+        try:
+            for item in split_list(rest, separator):
+                local["item"] = item
+                result = self._one(item, scope)
+                if result is not None:
+                    found.append(result)
+        finally:
+            scope.numeric = numeric
+            restore_item(scope, saved_item)
+            restore_value(scope, value)
+        return join_items(found, separator)
+
+    def _one(self, item: str, scope: Scope) -> str | None:
+        if self.condition is not None:
+            try:
+                return item if self.condition.eval(scope) else None
+            except ExpansionError as error:
+                raise inside(error, f'{error} inside "{self.name}" condition') from None
+        assert self.expression is not None
+        try:
+            return self.expression.eval(scope)
+        except ExpansionError as error:
+            raise inside(error, f'{quoted(str(error))} inside "{self.name}" item') from None
+
+
+def inside(error: ExpansionError, text: str) -> ExpansionError:
+    """The same kind of error with another text."""
+    new = type(error)(text)
+    new.position = error.position
+    new.temporary = error.temporary
+    return new
+
+
+def quoted(text: str) -> str:
+    """Text in double quotes, as Exim shows the error of an inner expression."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def restore_item(scope: Scope, saved: str | None) -> None:
+    """Put `$item` back."""
+    if saved is None:
+        scope.local.pop("item", None)
+    else:
+        scope.local["item"] = saved
+
+
+def join_items(items: list[str], separator: str) -> str:
+    """Items as a list again: separators doubled, a space where an item would otherwise run into the separator before it."""
+    parts: list[str] = []
+    doubled = separator * 2
+    for item in items:
+        if separator in item:
+            item = item.replace(separator, doubled)
+        if parts:
+            parts.append(separator)
+            if not item or item[0] == separator:
+                parts.append(" ")
+        parts.append(item)
+    return concat(parts)
+
+
+def _opening(p: Parser, which: str, name: str) -> Node | None:
+    """An argument's opening brace: None when it is there."""
+    return None if p.skip_space() == "{" else p.fail_curly(f"missing '{{' for {which} arg of {name}")
+
+
+def parse_each(p: Parser, name: str) -> Node:
+    """# Exim spec 11.5 (filter, map)"""
+    missing = _opening(p, "first", name)
+    if missing:
+        return missing
+    source = p.group()
+    if p.broken:
+        return source
+    missing = _opening(p, "last", name)
+    if missing:
+        return p.unfinished([source, missing])
+    condition, expression, error = _body(p, name)
+    node = Each(name, source, condition, expression)
+    node.skip_error = source.skip_error or error
+    return node
+
+
+def _body(p: Parser, name: str) -> tuple[Cond | None, Node | None, str | None]:
+    """The last argument and the item's closing brace; the error that reading them finds."""
+    p.pos += 1
+    condition, expression = None, None
+    if name == "filter":
+        condition = p.condition()
+        error = condition.skip_error
+    else:
+        expression = p.string()
+        error = expression.skip_error
+    if not p.broken and error is None and p.pos >= p.end and name != "filter":
+        error = p.fail_end().message
+    if error is not None and (p.broken or error):
+        return condition, expression, f'{error} inside "{name}" item'
+    if p.skip_space() != "}":
+        text = f'missing }} at end of condition or expression inside "{name}"; could be an unquoted }} in the content'
+        return condition, expression, p.fail(text).message
+    p.pos += 1
+    if p.skip_space() != "}":
+        return condition, expression, p.fail(f'missing }} at end of "{name}"').message
+    p.pos += 1
+    return condition, expression, None
+
+
+class Reduce(Node):
+    """`${reduce{list}{start}{expression}}`."""
+
+    __slots__ = ("expression", "source", "start")
+
+    def __init__(self, source: Node, start: Node, expression: Node) -> None:
+        super().__init__()
+        self.source = source
+        self.start = start
+        self.expression = expression
+
+    def eval(self, scope: Scope) -> str:
+        text = self.source.eval(scope)
+        value = self.start.eval(scope)
+        if self.skip_error is not None:
+            raise fail(self.skip_error)
+        local = scope.local
+        saved_item, saved_value, numeric = local.get("item"), local.get("value"), scope.numeric
+        try:
+            for item in split_list(text):
+                local["item"] = item
+                local["value"] = value
+                try:
+                    value = self.expression.eval(scope)
+                except ExpansionError as error:
+                    raise inside(error, f'{quoted(str(error))} inside "reduce" item') from None
+        finally:
+            scope.numeric = numeric
+            restore_item(scope, saved_item)
+            restore_value(scope, saved_value)
+        return value
+
+
+def parse_reduce(p: Parser, name: str) -> Node:
+    """# Exim spec 11.5 (reduce)"""
+    nodes: list[Node] = []
+    for which in ("first", "second"):
+        missing = _opening(p, which, name)
+        nodes.append(missing or p.group())
+        if p.broken:
+            return p.unfinished(nodes)
+    missing = _opening(p, "last", name)
+    if missing:
+        return p.unfinished([*nodes, missing])
+    _, expression, error = _body(p, name)
+    assert expression is not None
+    node = Reduce(nodes[0], nodes[1], expression)
+    node.skip_error = first_skip_error(nodes) or error
+    return node
+
+
+# --- sort --------------------------------------------------------------------------------------------------------------
+
+COMPARATORS = frozenset({"<", "<=", ">", ">=", "lt", "lti", "le", "lei", "gt", "gti", "ge", "gei"})
+"""What `sort` can sort by."""
+OTHER_COMPARATORS = frozenset({"=", "==", "eq", "eqi", "match"})
+"""Conditions that have two arguments and give no order."""
+
+
+class Sort(Node):
+    """`${sort{list}{comparator}{extractor}}`."""
+
+    __slots__ = ("comparator", "extractor", "extractor_text", "source")
+
+    def __init__(self, source: Node, comparator: Node, extractor: Node, extractor_text: str) -> None:
+        super().__init__()
+        self.source = source
+        self.comparator = comparator
+        self.extractor = extractor
+        self.extractor_text = extractor_text
+        self.skip_error = first_skip_error([source, comparator, extractor])
+        if self.skip_error is None and isinstance(comparator, Literal):
+            self.skip_error = _comparator_error(comparator.text)
+
+    def eval(self, scope: Scope) -> str:
+        from angaros.expand.conditions.compare import comparison
+
+        text = self.source.eval(scope)
+        operator = self.comparator.eval(scope)
+        error = _comparator_error(operator) or self.extractor.skip_error
+        if error is not None:
+            raise fail(error)
+        separator, rest = list_separator(text)
+        keyed = self._keys(split_list(rest, separator), scope)
+        if operator.rstrip("i").endswith(("e", "=")):
+            keyed.reverse()  # Exim puts an item before those that are equal to it
+        return join_items([item for _, item in sort_by(keyed, comparison(str(operator)))], separator)
+
+    def _keys(self, items: list[str], scope: Scope) -> list[tuple[str, str]]:
+        local = scope.local
+        saved, numeric = local.get("item"), scope.numeric
+        keyed: list[tuple[str, str]] = []
+        try:
+            for item in items:
+                local["item"] = item
+                try:
+                    keyed.append((self.extractor.eval(scope), item))
+                except ExpansionError as error:
+                    raise inside(error, f'field-extract in sort: "{self.extractor_text}"') from None
+        finally:
+            scope.numeric = numeric
+            restore_item(scope, saved)
+        return keyed
+
+
+def sort_by(keyed: list[tuple[str, str]], before: Callable[[str, str], bool]) -> list[tuple[str, str]]:
+    """Stable sort by a two-sided comparison of the first members."""
+    from functools import cmp_to_key
+
+    def order(a: tuple[str, str], b: tuple[str, str]) -> int:
+        first, second = before(a[0], b[0]), before(b[0], a[0])
+        return 0 if first == second else -1 if first else 1
+
+    return sorted(keyed, key=cmp_to_key(order))
+
+
+def _comparator_error(operator: str) -> str | None:
+    if operator in COMPARATORS:
+        return None
+    if operator in OTHER_COMPARATORS:
+        return "comparator not handled for sort"
+    return f'unknown condition "{operator}" as comparator for sort'
+
+
+def parse_sort(p: Parser, name: str) -> Node:
+    """# Exim spec 11.5 (sort)"""
+    nodes: list[Node] = []
+    start = 0
+    for which in ("list", "comparator", "extractor"):
+        missing = _opening(p, which, name)
+        start = p.pos + 1
+        nodes.append(missing or p.group())
+        if p.broken:
+            return p.unfinished(nodes)
+    if p.peek() != "}":
+        return p.unfinished([*nodes, p.fail('missing } at end of "sort"')])
+    p.pos += 1
+    return Sort(nodes[0], nodes[1], nodes[2], p.text[start : p.pos - 2])

@@ -1,0 +1,261 @@
+"""The tree that an expansion string is compiled into.
+
+Laws:
+- A node evaluates itself in a Scope and keeps no state: one tree serves all connections.
+- A branch that is not taken is "skipped": Exim still looks at it, and finds in it what it would find without values. What
+  skipping yields is known when the tree is built: `skip_error` (the first error, or None) and `skip_text` (literal text only).
+- A syntax error is a node (`Broken`) at the place where it was found: what stands before it is evaluated first, as in Exim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from angaros.model.errors import ExpansionError
+from angaros.model.text import Tainted
+
+if TYPE_CHECKING:
+    from angaros.model.scope import Scope
+
+MAX_RESULT = 64 << 20
+"""Longest text that one concatenation may make, in octets: nested `map` and `sg` can grow a text without bound."""
+
+
+def fail(message: str, position: int = -1) -> ExpansionError:
+    """An error to raise."""
+    error = ExpansionError(message)
+    error.position = position
+    return error
+
+
+class Node:
+    """A piece of an expansion string."""
+
+    __slots__ = ("position", "skip_error", "skip_text")
+
+    def __init__(self) -> None:
+        self.position = -1
+        """Where it begins in the source text."""
+        self.skip_error: str | None = None
+        self.skip_text = ""
+
+    def eval(self, scope: Scope) -> str:
+        """The text it stands for. Raises ExpansionError."""
+        raise NotImplementedError
+
+
+class Literal(Node):
+    """Text that stands for itself."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+        self.skip_text = text
+
+    def eval(self, scope: Scope) -> str:
+        return self.text
+
+
+class Constant(Node):
+    """An item that was evaluated when the tree was built."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str, skip_text: str = "") -> None:
+        super().__init__()
+        self.text = text
+        self.skip_text = skip_text
+
+    def eval(self, scope: Scope) -> str:
+        return self.text
+
+
+class Broken(Node):
+    """A syntax error. Nothing after it was parsed."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__()
+        self.message = message
+        self.skip_error = message
+        self.position = position
+
+    def eval(self, scope: Scope) -> str:
+        raise fail(self.message, self.position)
+
+
+class Sequence_(Node):
+    """Nodes one after the other."""
+
+    __slots__ = ("nodes",)
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__()
+        self.nodes = list(nodes)
+        self.skip_error = first_skip_error(nodes)
+        self.skip_text = "".join([node.skip_text for node in nodes])
+
+    def eval(self, scope: Scope) -> str:
+        parts = []
+        for node in self.nodes:
+            try:
+                parts.append(node.eval(scope))
+            except ExpansionError as error:
+                if error.position < 0:
+                    error.position = node.position
+                raise
+        text = "".join(parts)
+        if len(text) > MAX_RESULT:
+            raise fail(f"expansion result is longer than {MAX_RESULT} octets")
+        if Tainted in map(type, parts):
+            return Tainted(text)
+        return text
+
+
+def first_skip_error(nodes: Sequence[Node]) -> str | None:
+    """The error that skipping over these nodes finds first."""
+    for node in nodes:
+        if node.skip_error is not None:
+            return node.skip_error
+    return None
+
+
+def sequence(nodes: list[Node]) -> Node:
+    """One node for many."""
+    if not nodes:
+        return Literal("")
+    return nodes[0] if len(nodes) == 1 else Sequence_(nodes)
+
+
+class Unfinished(Node):
+    """An item whose arguments end in a syntax error: they are evaluated up to it."""
+
+    __slots__ = ("nodes",)
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__()
+        self.nodes = nodes
+        self.skip_error = first_skip_error(nodes)
+
+    def eval(self, scope: Scope) -> str:
+        for node in self.nodes:
+            node.eval(scope)
+        raise fail("syntax error")  # not reached: the last node is broken
+
+
+class Call(Node):
+    """An item that is a function of its arguments' texts: `function(arguments, scope)`."""
+
+    __slots__ = ("arguments", "function")
+
+    def __init__(self, function: Callable[[list[str], Scope], str], arguments: Sequence[Node]) -> None:
+        super().__init__()
+        self.function = function
+        self.arguments = arguments
+        self.skip_error = first_skip_error(arguments)
+
+    def eval(self, scope: Scope) -> str:
+        return self.function([node.eval(scope) for node in self.arguments], scope)
+
+
+class Numeric(Node):
+    """`$0`, `$1`, ..."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def eval(self, scope: Scope) -> str:
+        captured = scope.numeric
+        return captured[self.number] if self.number < len(captured) else ""
+
+
+class Variable(Node):
+    """`$name`. The scope's own names win over the table."""
+
+    __slots__ = ("function", "name")
+
+    def __init__(self, name: str, function: Callable[[Scope], str]) -> None:
+        super().__init__()
+        self.name = name
+        self.function = function
+
+    def eval(self, scope: Scope) -> str:
+        value = scope.local.get(self.name)
+        if value is None:
+            value = scope.state.get(self.name)
+            if value is None:
+                return self.function(scope)
+        return value
+
+
+class Cond:
+    """A condition. `skip_error`: as for nodes."""
+
+    __slots__ = ("sets_value", "skip_error")
+
+    def __init__(self) -> None:
+        self.skip_error: str | None = None
+        self.sets_value = False
+        """It may set `$value` for the `yes` string."""
+
+    def eval(self, scope: Scope) -> bool:
+        """Whether it holds. Raises ExpansionError."""
+        raise NotImplementedError
+
+
+class BrokenCond(Cond):
+    """A condition that ends in a syntax error: its parts are evaluated up to it."""
+
+    __slots__ = ("conditions", "nodes")
+
+    def __init__(self, nodes: Sequence[Node], conditions: Sequence[Cond] = ()) -> None:
+        super().__init__()
+        self.nodes = nodes
+        self.conditions = conditions
+        errors = [c.skip_error for c in conditions if c.skip_error is not None]
+        self.skip_error = errors[0] if errors else first_skip_error(nodes)
+
+    def eval(self, scope: Scope) -> bool:
+        for condition in self.conditions:
+            condition.eval(scope)
+        for node in self.nodes:
+            node.eval(scope)
+        raise fail("syntax error")  # not reached: the last part is broken
+
+
+class Test(Cond):
+    """A condition that is a function of its arguments' texts."""
+
+    __slots__ = ("arguments", "function", "negate")
+
+    def __init__(self, function: Callable[[list[str], Scope], bool], arguments: Sequence[Node], negate: bool = False) -> None:
+        super().__init__()
+        self.function = function
+        self.arguments = arguments
+        self.negate = negate
+        self.skip_error = first_skip_error(arguments)
+
+    def eval(self, scope: Scope) -> bool:
+        return self.function([node.eval(scope) for node in self.arguments], scope) is not self.negate
+
+
+class Not(Cond):
+    """`!condition`."""
+
+    __slots__ = ("inner",)
+
+    def __init__(self, inner: Cond) -> None:
+        super().__init__()
+        self.inner = inner
+        self.skip_error = inner.skip_error
+        self.sets_value = inner.sets_value
+
+    def eval(self, scope: Scope) -> bool:
+        return not self.inner.eval(scope)

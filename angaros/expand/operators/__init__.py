@@ -1,0 +1,1 @@
+"""Expansion operators: `${name:text}` and `${name_arguments:text}`, functions of text."""
