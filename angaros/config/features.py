@@ -43,6 +43,8 @@ class Features:
     experimental: tuple[str, ...] = ()
     """Endings of `_EXP_` macros that are no families."""
     lookups: tuple[str, ...] = ()
+    lookup_macros: tuple[str, ...] = ()
+    """Endings of `_HAVE_LOOKUP_` macros: one for each group of types that Exim builds together."""
     authenticators: tuple[str, ...] = tuple(AUTHENTICATORS)
     routers: tuple[str, ...] = tuple(ROUTERS)
     transports: tuple[str, ...] = tuple(TRANSPORTS)
@@ -53,6 +55,16 @@ class Features:
     """Macro prefix to names: `_LOG_`, `_ACL_COND_`, `_ACL_MOD_`, `_EXP_COND_`, `_EXP_ITEM_`, `_EXP_OP_`, ..."""
     libraries: tuple[str, ...] = ()
     """Lines `Library version: ...`."""
+    openssl_options: tuple[str, ...] = ()
+    """Names that `openssl_options` knows."""
+
+
+DRIVER_TABLES: Mapping[str, Mapping[str, type[Options]]] = {
+    "authenticator": AUTHENTICATORS,
+    "router": ROUTERS,
+    "transport": TRANSPORTS,
+}
+"""Classes of options by kind of driver and driver."""
 
 
 def builtin_macros(features: Features) -> dict[str, str]:
@@ -69,9 +81,12 @@ def builtin_macros(features: Features) -> dict[str, str]:
         if prefix != "_LOG_":
             _add(macros, prefix, names)
     _add(macros, "_EXP_", features.experimental)
-    _add(macros, "_HAVE_", (*features.have, *(f"LOOKUP_{name}" for name in features.lookups)))
+    _add(macros, "_HAVE_", features.have)
+    _add(macros, "_HAVE_LOOKUP_", features.lookup_macros)
     _add(macros, "_HAVE_TRANSPORT_APPEND_", features.transport_formats)
     _add(macros, "_HAVE_MALWARE_", features.malware)
+    for name in features.openssl_options:
+        macros[f"_OPT_OPENSSL_{_macro_name(name)}_X"] = "y"
     macros["_HAVE_ANGAROS"] = "y"
     return macros
 
