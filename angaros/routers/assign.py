@@ -40,8 +40,9 @@ def assign(run: Run, hosts: list[Host] | None = None, transport: str | None = No
     set_directories(run)
     delivery.dsn_lasthop = run.options.dsn_lasthop
     run.outcome.routed.append(delivery)
-    run.scope.trace("route", f"queued for {transport} transport: local_part = {delivery.local_part}\ndomain = {delivery.domain}") \
-        if run.scope.services.log.debugging("route") else None
+    run.scope.trace(
+        "route", f"queued for {transport} transport: local_part = {delivery.local_part}\ndomain = {delivery.domain}"
+    ) if run.scope.services.log.debugging("route") else None
     return Answer.ACCEPT
 
 

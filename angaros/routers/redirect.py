@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 _FILTER = re.compile(r"\s*#\s*(exim|sieve)\s+filter", re.IGNORECASE)
 _CODE = re.compile(r"^\d{3}(?: \d\.\d{1,3}\.\d{1,3})?(?: |$)")
 
-_TRANSPORT_OPTIONS = {"pipe": "pipe_transport", "file": "file_transport", "directory": "directory_transport", "reply": "reply_transport"}
+_TRANSPORT_OPTIONS = {
+    "pipe": "pipe_transport",
+    "file": "file_transport",
+    "directory": "directory_transport",
+    "reply": "reply_transport",
+}
 
 
 class _Declined(Exception):
@@ -159,12 +164,16 @@ def verdict(run: Run, action: str, message: str) -> Answer:
     return Answer.DEFER
 
 
+def option(run: Run, name: str, default: Any) -> Any:
+    """An option of redirect; `default` for another router that generates addresses (queryprogram)."""
+    return getattr(run.options, name, default)
+
+
 def add_child(run: Run, kind: str, item: str) -> Delivery:
     """One generated address, pipe, file or reply; appended to the outcome."""
     child = _address_child(run, item) if kind == "address" else _special_child(run, kind, item)
-    options = run.options
-    child.hide_child = options.hide_child_in_errmsg
-    if options.one_time:
+    child.hide_child = option(run, "hide_child_in_errmsg", False)
+    if option(run, "one_time", False):
         child.onetime_parent = run.delivery.root().address
     run.outcome.new.append(child)
     return child
@@ -172,7 +181,7 @@ def add_child(run: Run, kind: str, item: str) -> Delivery:
 
 def _address_child(run: Run, address: str) -> Delivery:
     parent = run.delivery
-    if run.options.check_ancestor:
+    if option(run, "check_ancestor", False):
         lowered = address.lower()
         node: Delivery | None = parent
         while node is not None:
@@ -204,19 +213,18 @@ def _special_child(run: Run, kind: str, item: str) -> Delivery:
 
 
 def _set_special_transport(run: Run, child: Delivery, kind: str) -> None:
-    options = run.options
-    forbidden = {"pipe": options.forbid_pipe, "file": options.forbid_file, "reply": options.forbid_filter_reply}[kind]
-    if forbidden or options.one_time:
+    forbidden = option(run, {"pipe": "forbid_pipe", "file": "forbid_file", "reply": "forbid_filter_reply"}[kind], True)
+    if forbidden or option(run, "one_time", False):
         child.extra["forbidden"] = {"pipe": "delivery to pipe forbidden", "file": "delivery to file forbidden"}.get(
             kind, "autoreply forbidden"
         )
-    option = _TRANSPORT_OPTIONS["directory" if kind == "file" and child.address.endswith("/") else kind]
-    value = options.get(option)
+    name = _TRANSPORT_OPTIONS["directory" if kind == "file" and child.address.endswith("/") else kind]
+    value = option(run, name, None)
     if value is None:
-        child.message, child.basic_errno = f"{option} unset in {run.router.name} router", Why.BAD_TRANSPORT
+        child.message, child.basic_errno = f"{name} unset in {run.router.name} router", Why.BAD_TRANSPORT
         return
     held = run.delivery.message, run.delivery.basic_errno
-    found = find_transport(run, value, option)
+    found = find_transport(run, value, name)
     if found is None:
         child.message, child.basic_errno = run.delivery.message, run.delivery.basic_errno
         run.delivery.message, run.delivery.basic_errno = held
@@ -235,7 +243,7 @@ def check(instance: DriverInstance[Any], config: Config) -> None:
     options = instance.options
     text_ = ""
     if (options.data is None) == (options.file is None):
-        text_ = '"file" and "data" are mutually exclusive' if options.data is not None else "either \"file\" or \"data\" must be set"
+        text_ = '"file" and "data" are mutually exclusive' if options.data is not None else 'either "file" or "data" must be set'
     elif options.one_time and (options.headers_add is not None or options.headers_remove is not None):
         text_ = '"headers_add" and "headers_remove" are not permitted with "one_time"'
     elif options.one_time and options.unseen is not False:
@@ -246,5 +254,3 @@ def check(instance: DriverInstance[Any], config: Config) -> None:
         text_ = 'only one of "qualify_domain" or "qualify_preserve_domain" must be set'
     if text_:
         raise ConfigError(f"{instance.name} router:\n  {text_}", file=instance.position.file, line=instance.position.line)
-
-

@@ -40,12 +40,12 @@ def _body(run: Run, errors: list[str], some_valid: bool) -> str:
             lines += [run.scope.expand(options.syntax_errors_text), ""]
         except ExpansionError as error:
             run.scope.services.log.write(
-                f'Failed to expand syntax_errors_text for {run.router.name} router: {error}', panic=True, message_id=message.id
+                f"Failed to expand syntax_errors_text for {run.router.name} router: {error}", panic=True, message_id=message.id
             )
     lines += [f"The {run.router.name} router encountered the following error(s):", ""]
-    for error in errors:
-        reason, found, item = error.partition(' in "')
-        lines += [f"  {reason} in the address", f'  "{item}'] if found and item.endswith('"') else [f"  {error}"]
+    for skipped in errors:
+        reason, found, item = skipped.partition(' in "')
+        lines += [f"  {reason} in the address", f'  "{item}'] if found and item.endswith('"') else [f"  {skipped}"]
         lines.append("")
     lines.append("Other addresses were processed normally." if some_valid else "No valid addresses were generated.")
     return "\n".join(lines) + "\n"

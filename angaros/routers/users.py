@@ -73,5 +73,3 @@ def groups_of(uid: int, gid: int) -> tuple[int, ...]:
     except KeyError:
         return ()
     return tuple(os.getgrouplist(name, gid))
-
-
