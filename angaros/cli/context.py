@@ -81,5 +81,5 @@ def report_config_error(error: ConfigError, call: Invocation) -> int:
     """Exim's message for a wrong configuration, on standard error and in the panic log; the exit status."""
     from angaros.assembly.process import log_config_error
 
-    log_config_error(error, call.config_files)
+    log_config_error(error, read_site(), None)
     return 1

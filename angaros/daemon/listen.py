@@ -143,16 +143,16 @@ class Patience:
 
 def open_all(
     found: Sequence[Listener], config: Config, sleep: Callable[[float], None], warn: Callable[[str], None]
-) -> list[socket.socket]:
+) -> list[tuple[Listener, socket.socket]]:
     """All listening sockets; retries as configured. Raises ConfigError with Exim's words when a port cannot be had."""
     patience = Patience(config.main.daemon_startup_retries, config.main.daemon_startup_sleep)
     wild6 = {x.port for x in found if x.address in ("::", "::0")}
-    opened: list[socket.socket] = []
+    opened: list[tuple[Listener, socket.socket]] = []
     for listener in found:
         left = patience.retries
         while True:
             try:
-                opened.append(open_listener(listener, config.main.smtp_connect_backlog))
+                opened.append((listener, open_listener(listener, config.main.smtp_connect_backlog)))
                 break
             except OSError as error:
                 if listener.address == "0.0.0.0" and listener.port in wild6 and not opened:
@@ -160,7 +160,7 @@ def open_all(
                 where = f"(any {WILDCARDS[listener.address]})" if listener.wildcard else listener.address
                 text = f"socket bind() to port {listener.port} for address {where} failed: {error.strerror}"
                 if left <= 0:
-                    for channel in opened:
+                    for _, channel in opened:
                         channel.close()
                     raise ConfigError(f"{text}: daemon abandoned") from None
                 warn(f"{text}: waiting {patience.pause}s before trying again ({left} more {'tries' if left > 1 else 'try'})")

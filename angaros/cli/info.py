@@ -1,0 +1,69 @@
+"""Modes that tell something: -bV, -bP, -bI, -bi, -z."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from angaros.cli.context import Context
+from angaros.cli.output import write, write_line
+
+
+def version(context: Context) -> int:
+    """-bV: version, features, and whether the configuration is right."""
+    from angaros.assembly.features import version_text
+
+    write(version_text(context.config, context.site))
+    for warning in context.config.warnings:
+        print(f"exim: {warning}", file=sys.stderr)
+    return 0
+
+
+def show_options(context: Context) -> int:
+    """-bP."""
+    from angaros.assembly.show import View, show_options
+
+    view = View(
+        config=context.config,
+        write=write_line,
+        admin=context.caller.admin,
+        names=not context.call.no_headers,
+        environment=dict(os.environ),
+    )
+    return show_options(view, context.call.arguments)
+
+
+def build_info(context: Context) -> int:
+    """-bI:help, -bI:dscp, -bI:sieve, -bI:modules."""
+    from angaros.assembly.features import INFO
+
+    show = INFO.get(context.call.info)
+    if show is None:
+        print(f'exim: unknown -bI request "{context.call.info}"', file=sys.stderr)
+        return 1
+    write(show())
+    return 0
+
+
+def run_bi_command(context: Context) -> int:
+    """-bi: run `bi_command`, with -oA's argument (Exim spec 5.3)."""
+    from angaros.daemon.privilege import become_caller
+
+    command = context.config.main.bi_command
+    if not command:
+        print("exim: no configuration: -bi does nothing", file=sys.stderr) if context.call.verbose else None
+        return 0
+    become_caller()
+    argument = [context.call.bi_argument] if context.call.bi_argument else []
+    sys.stdout.flush()
+    try:
+        os.execv(command, [command, *argument])
+    except OSError as error:
+        print(f"exim: exec of {command} failed: {error.strerror}", file=sys.stderr)
+    return 1
+
+
+def write_log_line(context: Context) -> int:
+    """-z: write a line into the main log."""
+    context.services.log.write(context.call.log_text or "")
+    return 0

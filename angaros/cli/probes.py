@@ -1,0 +1,82 @@
+"""Modes that try something out: -be, -bt, -bv, -brt, -brw, -bmalware."""
+
+from __future__ import annotations
+
+import sys
+
+from angaros.cli.context import Context
+from angaros.cli.output import write, write_line
+from angaros.model.scope import Scope
+from angaros.model.session import Session
+
+
+def _probe_scope(context: Context) -> Scope:
+    """A scope with what the command line claims (-f, -oM...)."""
+    from angaros.cli.submission import submission_options
+    from angaros.inbound.probe import probe_scope
+
+    return probe_scope(context.services, submission_options(context))
+
+
+def expand_strings(context: Context) -> int:
+    """-be, -bem FILE, -Mset ID."""
+    from angaros.daemon.privilege import become_caller
+    from angaros.expand.probe import run
+
+    scope = _probe_scope(context)
+    call = context.call
+    if call.set_message is not None:
+        if not context.caller.admin:
+            print("exim: permission denied", file=sys.stderr)
+            return 1
+        scope.message = context.services.store.load(call.set_message)
+        scope.session = scope.message.session
+    become_caller()
+    if call.message_file is not None:
+        from angaros.inbound.probe import load_test_message
+
+        load_test_message(scope, call.message_file)
+    return run(scope, call.arguments, sys.stdin, write)
+
+
+def address_test(context: Context) -> int:
+    """-bt."""
+    from angaros.delivery.address_test import run
+
+    return run(_probe_scope(context), context.call.arguments, "bt", verbose=context.call.verbose)
+
+
+def verify_addresses(context: Context) -> int:
+    """-bv, -bvs."""
+    from angaros.delivery.address_test import run
+
+    return run(_probe_scope(context), context.call.arguments, context.call.mode, verbose=context.call.verbose)
+
+
+def retry_test(context: Context) -> int:
+    """-brt."""
+    from angaros.hints.retry import retry_test_text
+
+    write(retry_test_text(context.call.arguments, Scope(context.services, Session())))
+    return 0
+
+
+def rewrite_test(context: Context) -> int:
+    """-brw."""
+    from angaros.rewriting import rewrite_test
+
+    if not context.call.arguments:
+        print("exim: -brw needs an address", file=sys.stderr)
+        return 1
+    scope = Scope(context.services, Session())
+    for address in context.call.arguments:
+        for line in rewrite_test(address, scope):
+            write_line(line)
+    return 0
+
+
+def scan_file(context: Context) -> int:
+    """-bmalware."""
+    from angaros.scan.probe import scan_file
+
+    return scan_file(_probe_scope(context), context.call.message_file or "")

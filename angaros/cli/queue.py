@@ -1,0 +1,110 @@
+"""Modes about the queue: -bp, -M..., -q."""
+
+from __future__ import annotations
+
+import sys
+
+from angaros.cli.context import Context
+from angaros.cli.output import write
+from angaros.model.errors import AngarosError
+
+
+def list_queue(context: Context) -> int:
+    """-bp and its forms."""
+    from angaros.daemon.privilege import become_root
+    from angaros.spool.queue import Listing, list_queue
+
+    call, store = context.call, context.services.store
+    become_root()
+    queue_name = next((run.queue_name for run in call.queue_runs if run.queue_name), call.queue_name)
+    if call.queue_list == "c":
+        write(f"{store.count(queue_name)}\n")
+        return 0
+    for text in list_queue(store, Listing.of(call.queue_list), context.services.clock.now(), call.arguments, queue_name):
+        write(text)
+    return 0
+
+
+def _extract(context: Context) -> object:
+    from angaros.mime.addresses import AddressRules, extract_address
+
+    main = context.config.main
+    rules = AddressRules.of(main)
+
+    def extract(text: str) -> tuple[str, str]:
+        found = extract_address(text, rules)
+        address = found.address
+        if address and "@" not in address:
+            address = f"{address}@{main.qualify_recipient or main.qualify_domain}"
+        return address, found.error
+
+    return extract
+
+
+def message_action(context: Context) -> int:
+    """-M, -Mc, -Mf, -Mt, -Mrm, -Mg, -Mar, -Mes, -Mmad, -Mmd, -Mvb, -Mvc, -Mvh, -Mvl, -MG."""
+    from angaros.daemon.privilege import become_root
+    from angaros.spool.queue import Actor, QueueAdmin
+
+    call, services = context.call, context.services
+    if call.message_action in ("deliver", "give_up"):
+        return _deliver(context)
+    if call.message_action == "set_queue":
+        return _move(context)
+    become_root()
+    actor = Actor(context.caller.login, context.caller.uid, context.caller.admin)
+    extract = _extract(context)
+    admin = QueueAdmin(services.store, services.log, services.clock, actor, write, extract)  # type: ignore[arg-type]
+    if call.message_action in ("add_recipients", "edit_sender", "mark_delivered"):
+        targets = [(call.arguments[0], call.arguments[1:])]
+    elif call.message_action.startswith("view_"):
+        targets = [(call.arguments[0], [])]
+    else:
+        targets = [(message_id, []) for message_id in call.arguments]
+    done = [admin.act(call.message_action, message_id, rest, call.queue_name) for message_id, rest in targets]
+    return 0 if all(done) else 1
+
+
+def _deliver(context: Context) -> int:
+    from angaros.daemon.privilege import become_root
+    from angaros.delivery.deliver import deliver_message
+    from angaros.delivery.options import DeliverOptions, DeliverStatus
+
+    call, services = context.call, context.services
+    become_root()
+    give_up = call.message_action == "give_up"
+    options = DeliverOptions(forced=not call.retry_timing, thaw=not call.retry_timing, give_up=give_up)
+    status = 0
+    for message_id in call.arguments:
+        found = deliver_message(services, message_id, options)
+        if found in (DeliverStatus.MISSING, DeliverStatus.ERROR):
+            status = 1
+    return status
+
+
+def _move(context: Context) -> int:
+    store = context.services.store
+    status = 0
+    for message_id in context.call.arguments:
+        try:
+            store.move(message_id, context.call.queue_name)
+        except (AngarosError, OSError) as error:
+            print(f"exim: {message_id}: {error}", file=sys.stderr)
+            status = 1
+    return status
+
+
+def run_queue(context: Context) -> int:
+    """-q... without -bd: one run in this process; with an interval a daemon that does not listen."""
+    from angaros.daemon.privilege import become_root
+    from angaros.delivery.runner import run_queue
+
+    call = context.call
+    if any(run.interval for run in call.queue_runs):
+        from angaros.cli.server import start_daemon
+
+        return start_daemon(context)
+    become_root()
+    for run in call.queue_runs:
+        run_queue(context.services, run)
+    return 0

@@ -1,0 +1,232 @@
+"""-bd, -bdf, and -q with an interval: start the daemon."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+
+from angaros.cli.context import Context
+from angaros.config.config import Config
+from angaros.daemon import listen
+from angaros.daemon.control import Channel
+from angaros.daemon.master import Hooks, Master
+from angaros.daemon.shared import SharedCounters
+from angaros.lists.parse import split_list
+from angaros.model.errors import ConfigError
+from angaros.model.interfaces import Log
+
+COURIER_SOCKET = "courier.sock"
+"""In the spool directory, for the Exim user alone."""
+
+
+class Server:
+    """One daemon: what the master's hooks need."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.call = context.call
+        self.listeners: list[listen.Listener] = []
+        self.by_fd: dict[int, listen.Listener] = {}
+        self.open: dict[listen.Listener, socket.socket] = {}
+        self.courier_listener: socket.socket | None = None
+
+    # --- Sockets ------------------------------------------------------------------------------------------------------
+
+    def bind(self, config: Config) -> list[socket.socket]:
+        """Listening sockets for a configuration; those that stay are kept open."""
+        wanted = listen.listeners(config, self.call.listen_override, self.call.tls_on_connect) if self.call.listen else []
+        missing = [listener for listener in wanted if listener not in self.open]
+        log = self.context.services.log
+        for listener, channel in listen.open_all(missing, config, time.sleep, lambda text: log.write(text)):
+            self.open[listener] = channel
+        self.open = {listener: channel for listener, channel in self.open.items() if listener in wanted}
+        self.listeners = wanted
+        self.by_fd = {channel.fileno(): listener for listener, channel in self.open.items()}
+        return list(self.open.values())
+
+    def adopt(self, passed: list[socket.socket]) -> list[socket.socket]:
+        """Socket activation: take the sockets as they are."""
+        tls_ports = {listen.port_number(p) for p in split_list(self.context.config.main.tls_on_connect_ports or "")}
+        for channel in passed:
+            address, port = channel.getsockname()[:2]
+            listener = listen.Listener(address, port, self.call.tls_on_connect or port in tls_ports)
+            channel.setblocking(False)
+            self.open[listener] = channel
+        self.listeners = list(self.open)
+        self.by_fd = {channel.fileno(): listener for listener, channel in self.open.items()}
+        return list(self.open.values())
+
+    # --- Hooks --------------------------------------------------------------------------------------------------------
+
+    def read_config(self) -> Config:
+        """Again, for SIGHUP."""
+        from angaros.assembly.process import read_configuration
+
+        return read_configuration(self.call.config_files, self.call.macros, self.context.site, self.context.harness)
+
+    def make_log(self, config: Config) -> Log:
+        """The log of a configuration; errors are not repeated on standard error unless we are in the foreground."""
+        from angaros.assembly.process import make_log
+        from angaros.logs.writer import LogModes
+
+        return make_log(config, self.context.site, self.context.harness, LogModes(stderr=False))
+
+    def courier_path(self, config: Config) -> str:
+        return f"{config.main.spool_directory}/{COURIER_SOCKET}"
+
+    def run_courier(self, config: Config) -> None:
+        """In the courier process."""
+        from angaros.daemon.courier import Courier
+
+        assert self.courier_listener is not None
+        Courier(self.courier_listener, config.exim_uid, config.never_uids).serve()
+
+    def run_worker(
+        self, config: Config, slot: int, channel: Channel, sockets: list[socket.socket], counters: SharedCounters
+    ) -> None:
+        """In a worker process."""
+        from angaros.daemon.worker import Place, run_worker
+
+        if self.courier_listener is not None:
+            self.courier_listener.close()
+        pairs = [(self.by_fd[channel_.fileno()], channel_) for channel_ in sockets]
+        context = self.context
+        run_worker(
+            Place(
+                config=config,
+                site=context.site,
+                harness=context.harness,
+                log=self.make_log(config),
+                slot=slot,
+                channel=channel,
+                sockets=pairs,
+                counters=counters,
+                courier_path=self.courier_path(config),
+                delivery_mode=self.call.delivery,
+            )
+        )
+
+    # --- Start --------------------------------------------------------------------------------------------------------
+
+    def started_text(self) -> str:
+        """`daemon started: ...` (Exim's words; tools look for them)."""
+        from angaros import EXIM_VERSION
+
+        runs = [run_text(run) for run in self.call.queue_runs]
+        queue = ", ".join(runs) if runs else "no queue runs"
+        return f"exim {EXIM_VERSION} daemon started: pid={os.getpid()}, {queue}, {listen.describe(self.listeners)}"
+
+
+def run_text(run: object) -> str:
+    """A periodic queue run as on the command line: `-q30m`, `-qGname/5m`."""
+    from angaros.config.values import show_time
+    from angaros.model.queue_run import QueueRun
+
+    assert isinstance(run, QueueRun)
+    flags = ("q" if run.two_stage else "") + ("i" if run.first_only else "")
+    flags += ("ff" if run.force_frozen else "f" if run.force else "") + ("l" if run.local_only else "")
+    interval = show_time(run.interval) if run.interval else ""
+    if run.queue_name:
+        return f"-q{flags}G{run.queue_name}" + (f"/{interval}" if interval else "")
+    return f"-q{flags}{interval}"
+
+
+def worker_count(config: Config) -> int:
+    """`daemon_workers`, by default one a processor."""
+    return config.main.daemon_workers or len(os.sched_getaffinity(0))
+
+
+def write_pid(path: str) -> None:
+    """The pid file, as Exim writes it."""
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"{os.getpid()}\n")
+
+
+def start_daemon(context: Context) -> int:
+    """Bind, detach, log, serve."""
+    from angaros.daemon import supervisor
+    from angaros.daemon.courier import open_socket
+    from angaros.daemon.privilege import become_root
+
+    become_root()
+    call, config = context.call, context.config
+    server = Server(context)
+    log = server.make_log(config)
+    try:
+        passed = supervisor.passed_sockets()
+        sockets = server.adopt(passed) if passed else server.bind(config)
+    except ConfigError as error:
+        log.write(str(error), panic=True)
+        print(f"exim: {error}", file=sys.stderr)
+        return 1
+    prepare_directories(context)
+    ready = -1
+    if not call.foreground:
+        ready = _background()
+    path = server.courier_path(config)
+    server.courier_listener = open_socket(path, config.exim_uid, config.exim_gid)
+    master = Master(
+        config=config,
+        log=log,
+        hooks=Hooks(server.run_worker, server.run_courier, server.read_config, server.bind, server.make_log),
+        sockets=sockets,
+        workers=worker_count(config),
+        queue_runs=call.queue_runs,
+    )
+    pid_path = call.pid_file or config.main.pid_file_path or f"{config.main.spool_directory}/exim-daemon.pid"
+
+    def started() -> None:
+        log.write(server.started_text())
+        for warning in config.warnings:
+            log.write(warning)
+        try:
+            write_pid(pid_path)
+        except OSError as error:
+            log.write(f"failed to open pid file {pid_path}: {error.strerror}", panic=True)
+        if ready >= 0:
+            os.write(ready, b"1")
+            os.close(ready)
+
+    status = master.serve(started)
+    remove_own_pid(pid_path)
+    return status
+
+
+def remove_own_pid(path: str) -> None:
+    """The pid file goes when we go, unless it is another daemon's by now."""
+    try:
+        with open(path, encoding="ascii") as file:
+            ours = file.read().strip() == str(os.getpid())
+        if ours:
+            os.unlink(path)
+    except OSError:
+        pass
+
+
+def _background() -> int:
+    """Leave the caller's session; the caller's process ends when one octet comes through the returned pipe."""
+    read, write = os.pipe()
+    if os.fork():
+        os.close(write)
+        os._exit(0 if os.read(read, 1) else 1)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.close(read)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    return write
+
+
+def prepare_directories(context: Context) -> None:
+    """The spool directory, for the Exim user."""
+    config, site = context.config, context.site
+    directory = config.main.spool_directory or site.spool_directory
+    for path in (directory, f"{directory}/input", f"{directory}/msglog", f"{directory}/db"):
+        if not os.path.isdir(path):
+            os.makedirs(path, site.spool_directory_mode)
+            if os.geteuid() == 0:
+                os.chown(path, config.exim_uid, config.exim_gid)

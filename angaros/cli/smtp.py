@@ -1,0 +1,55 @@
+"""SMTP on standard input and output: -bs, -bS, -bh, -bhc."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from angaros.cli.context import Context
+from angaros.cli.submission import session_options
+from angaros.cli.submit import may_write_spool
+
+
+def interactive(context: Context) -> int:
+    """-bs: a local process talks SMTP, or inetd started us with a socket as standard input."""
+    return _serve(context, batched=False)
+
+
+def batch(context: Context) -> int:
+    """-bS: SMTP commands without replies."""
+    return _serve(context, batched=True)
+
+
+def _serve(context: Context, *, batched: bool) -> int:
+    from angaros.cli.start_delivery import install
+    from angaros.daemon.privilege import become_root
+    from angaros.inbound.stdio import serve_stdio
+
+    if not may_write_spool(context):
+        from angaros.daemon.submission_client import submit_to_daemon
+
+        return submit_to_daemon(context.services, context.call.argv)
+    become_root()
+    install(context)
+    return serve_stdio(context.services, session_options(context, batched=batched))
+
+
+def host_check(context: Context) -> int:
+    """-bh: a fake session from an address; nothing is written, the reasons go to standard error."""
+    from angaros.daemon.privilege import become_caller
+    from angaros.inbound.stdio import serve_stdio
+
+    call = context.call
+    log = context.services.log
+    modes = getattr(log, "modes", None)
+    if modes is not None:
+        modes.testing = True
+        modes.debug.host_checking = True
+    context.services.extra["start_delivery"] = lambda message, lock, foreground: None
+    options = session_options(context, host_checking=True, host_checking_callout=call.host_checking_callout)
+    options.submission.claims.host_address = call.host_checking
+    options.local = False
+    if os.geteuid() == 0 and os.getuid() != 0:
+        become_caller()
+    sys.stdout.flush()
+    return serve_stdio(context.services, options)

@@ -1,0 +1,44 @@
+"""Delivery after a message was accepted on the command line: here (-odi), in the background (-odb, default), or later (-odq)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from angaros.cli.context import Context
+from angaros.model.message import Message
+
+
+def install(context: Context) -> None:
+    """Let `services.extra["start_delivery"]` do it."""
+    services = context.services
+
+    def start(message: Message, lock: Any, foreground: bool) -> None:
+        from angaros.delivery.deliver import deliver_held
+
+        if foreground:
+            deliver_held(services, message, lock)
+            return
+        _in_background(lambda: deliver_held(services, message, lock), lock)
+
+    services.extra["start_delivery"] = start
+
+
+def _in_background(deliver: Any, lock: Any) -> None:
+    """In a grandchild that init adopts: the caller goes on at once. The lock belongs to the open file: the child has it too."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        lock.forget()
+        return
+    status = 1
+    try:
+        if os.fork() == 0:
+            os.setsid()
+            null = os.open(os.devnull, os.O_RDWR)
+            for fd in (0, 1):
+                os.dup2(null, fd)
+            deliver()
+        status = 0
+    finally:
+        os._exit(status)
