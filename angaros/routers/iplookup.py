@@ -73,7 +73,7 @@ class Router:
                 return Answer.DECLINE
             groups = found
         elif options.query is None:
-            word, _, rest = answer.partition(" ")
+            _, _, rest = answer.partition(" ")
             identity = f"{run.delivery.local_part}@{run.delivery.domain}"
             if rest.strip().lower() != identity.lower():
                 return Answer.DECLINE

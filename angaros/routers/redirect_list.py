@@ -1,7 +1,7 @@
 """Redirection lists: what stands in alias and forward files. Exim spec 22.4 to 22.9.
 
-`ListReader.read` yields addresses, pipes and files in the order of the text, or one verdict for the whole list (`:fail:`, `:defer:`,
-`:blackhole:`). Texts of errors are Exim's.
+`ListReader.read` yields addresses, pipes and files in the order of the text, or one verdict for the whole list (`:fail:`,
+`:defer:`, `:blackhole:`). Texts of errors are Exim's.
 """
 
 from __future__ import annotations
