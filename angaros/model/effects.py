@@ -23,10 +23,10 @@ class ConnectionEffects:
     no_callout_flush: bool = False
     no_delay_flush: bool = False
     dscp: int | None = None
-    """`dscp/<value>`: the DSCP as a number 0..63; whoever owns the socket applies it after the ACL."""
+    """`dscp/<value>`: octet for IP_TOS or IPV6_TCLASS; whoever owns the socket applies it after the ACL."""
     dscp_name: str = ""
     wellknown_response: str | None = None
-    """`wellknown/<file>`: contents to answer XWELLKNOWN with (already read and encoded)."""
+    """`wellknown/<file>`: the contents of the file, to answer WELLKNOWN with (`inbound` encodes it)."""
     flush: Any = None
     """Callable without arguments, set by `inbound`: send what is buffered (before a delay or a callout). None: nothing to do."""
     caches: dict[str, Any] = field(default_factory=dict)

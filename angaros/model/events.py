@@ -47,9 +47,7 @@ def delivery_scope(scope: Scope, delivery: Delivery, result: DeliveryResult | No
     return scope.child(delivery, **{key: value for key, value in names.items() if value})
 
 
-def delivery_event(
-    name: str, data: str, scope: Scope, delivery: Delivery, result: DeliveryResult | None = None
-) -> None:
+def delivery_event(name: str, data: str, scope: Scope, delivery: Delivery, result: DeliveryResult | None = None) -> None:
     """One of the `msg:` events after a delivery attempt: the transport's action if it has a transport, else main's."""
     action = action_of(scope, delivery.transport)
     if not action:

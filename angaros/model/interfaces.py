@@ -211,8 +211,8 @@ class Log(Protocol):
         ...
 
     def debug(self, selector: str, text: str, *, hc: bool = False, indent: int = 0) -> None:
-        """-d output; no-op when off. `hc`: shown by -bh too (there each line begins with `>>> `). `indent`: depth of nested lists,
-        ACLs and expansions; each fourth column is drawn as a bar. Use `Scope.trace` where there is a scope."""
+        """-d output; no-op when off. `hc`: shown by -bh too (there each line begins with `>>> `). `indent`: depth of nested
+        lists, ACLs and expansions; each fourth column is drawn as a bar. Use `Scope.trace` where there is a scope."""
         ...
 
     def debugging(self, selector: str, *, hc: bool = False) -> bool:
@@ -332,8 +332,8 @@ class Verifier(Protocol):
     def verify_address(
         self, address: str, scope: Scope, *, is_recipient: bool, options: VerifyOptions = ..., purpose: str = ""
     ) -> VerifyResult:
-        """Route in verify mode, perhaps call out, perhaps ask for the quota. A recipient is verified as `scope.delivery` says when its
-        address is the same. `purpose` is `header_sender` for addresses of header lines. Nothing is cached here but callouts."""
+        """Route in verify mode, perhaps call out, perhaps ask for the quota. A recipient is verified as `scope.delivery` says
+        when its address is the same. `purpose` is `header_sender` for addresses of header lines. Only callouts are cached."""
         ...
 
 

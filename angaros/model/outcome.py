@@ -81,11 +81,20 @@ class VerifyResult:
 
     outcome: Outcome = Outcome.DEFER
     user_message: str = ""
+    """Text for the peer that the verification itself made; "" when there is none."""
     log_message: str = ""
+    """Why, for the log (`Unrouteable address`)."""
     failure: str = ""
-    """`$recipient_verify_failure` / `$sender_verify_failure`: `qualify`, `route`, `mail`, `recipient`, `postmaster`, ..."""
+    """`$recipient_verify_failure`, `$sender_verify_failure`: `qualify`, `route`, `mail`, `recipient`, `postmaster`, `quota`;
+    after a success perhaps `random`."""
+    callout: bool = False
+    """A deferral that came from the callout, not from routing."""
+    pass_message: bool = False
+    """`user_message` of a deferral may be shown to the peer (`smtp_return_error_details`)."""
     address_data: str | None = None
     local_part_data: str | None = None
     domain_data: str | None = None
+    address: str = ""
+    """The address that was verified in the end, when rewriting or redirection to one child changed it."""
     details: str = ""
-    """Multi-line detail for `smtp_return_error_details` and sender verification texts."""
+    """More lines for -bv and the like."""

@@ -1,0 +1,1 @@
+"""One file a family of conditions or modifiers; `acl.table` names the function of each."""
