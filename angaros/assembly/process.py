@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 def features() -> Features:
     """What this installation can do."""
-    from angaros.assembly.features import features as found
+    from angaros.assembly.features import collect
 
-    return found()
+    return collect()
 
 
 def read_configuration(

@@ -6,14 +6,15 @@ import os
 import sys
 
 from angaros.cli.context import Context
-from angaros.cli.output import write, write_line
+from angaros.cli.output import write, write_error, write_line
 
 
 def version(context: Context) -> int:
     """-bV: version, features, and whether the configuration is right."""
-    from angaros.assembly.features import version_text
+    from angaros.assembly.features import collect
+    from angaros.assembly.version import version_text
 
-    write(version_text(context.config, context.site))
+    write(version_text(collect(), context.site, context.config))
     for warning in context.config.warnings:
         print(f"exim: {warning}", file=sys.stderr)
     return 0
@@ -35,14 +36,11 @@ def show_options(context: Context) -> int:
 
 def build_info(context: Context) -> int:
     """-bI:help, -bI:dscp, -bI:sieve, -bI:modules."""
-    from angaros.assembly.features import INFO
+    from angaros.assembly.version import info_text
 
-    show = INFO.get(context.call.info)
-    if show is None:
-        print(f'exim: unknown -bI request "{context.call.info}"', file=sys.stderr)
-        return 1
-    write(show())
-    return 0
+    text, known = info_text(context.call.info)
+    (write if known else write_error)(text)
+    return 0 if known else 1
 
 
 def run_bi_command(context: Context) -> int:

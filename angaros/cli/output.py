@@ -23,7 +23,7 @@ def write_line(text: str) -> None:
 
 
 def write_error(text: str) -> None:
-    """One line on standard error."""
+    """Text on standard error, with a newline at its end."""
     sys.stdout.flush()
-    sys.stderr.buffer.write(text.encode("latin-1", "replace") + b"\n")
+    sys.stderr.buffer.write(text.removesuffix("\n").encode("latin-1", "replace") + b"\n")
     sys.stderr.flush()
