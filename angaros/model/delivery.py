@@ -183,5 +183,7 @@ class DeliveryResult:
     retries: list[tuple[str, str, int, int, str]] = field(default_factory=list)
     """Retry items to write: key, action (`update`, `delete`), basic_errno, more_errno, text."""
     return_path: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
+    """What the performing half of a local transport tells its expanding half (inode, exit status, sizes, ...)."""
     file_format: str = ""
     """Appendfile: `maildir`, `mailstore`, `mbx`, "" for the log's T= detail."""
