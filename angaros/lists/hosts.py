@@ -85,7 +85,7 @@ class HostSubject(Subject):
         from angaros.net.hosts import HostQuery, find_by_name
 
         search = find_by_name(item, scope, HostQuery())
-        if search.status in ("again", "deferred"):
+        if search.status == "again":
             raise ListDefer("")
         if search.status not in ("found", "found_local"):
             raise HostUnknown(f"failed to find IP address for {item}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from angaros.model.errors import ListDefer
 from angaros.model.interfaces import ListMatch
+from angaros.model.text import lower
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -17,7 +18,7 @@ def match_at(domain: str, item: str, scope: Scope) -> tuple[ListMatch | None, bo
     """The result for an item that begins with `@`, and whether it is one of the known forms."""
     if item == "@":
         host = scope.services.config.main.primary_hostname or ""
-        return (ListMatch(True, host, domain) if domain == host.lower() else None), True
+        return (ListMatch(True, host, domain) if domain == lower(host) else None), True
     if item == "@[]":
         return (ListMatch(True, item, domain) if _is_our_literal(domain, scope) else None), True
     name, _, ignore = item.partition(_IGNORE)
@@ -41,7 +42,7 @@ def _is_our_literal(domain: str, scope: Scope) -> bool:
 def _mx_is_local(domain: str, which: str, ignore: str | None, scope: Scope) -> bool:
     from angaros.net.hosts import HostQuery, find_by_dns
 
-    search = find_by_dns(domain, scope, HostQuery(mx=True, ignore=ignore))
+    search = find_by_dns(domain, scope, HostQuery(mx=True, ignore=ignore, qualify_single=False))
     if search.status == "again":
         raise ListDefer(f'DNS lookup of "{domain}" deferred')
     primary = search.status == "found_local"
