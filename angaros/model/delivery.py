@@ -187,3 +187,11 @@ class DeliveryResult:
     """What the performing half of a local transport tells its expanding half (inode, exit status, sizes, ...)."""
     file_format: str = ""
     """Appendfile: `maildir`, `mailstore`, `mbx`, "" for the log's T= detail."""
+    followed: bool = False
+    """Not the first address of its transaction: logged with `->`."""
+    sequence: int = 1
+    """Number of the message on its connection."""
+    startup: str = ""
+    """`PS=` of the log (`protocol_detail`)."""
+    dkim: str = ""
+    """Signer, `domain:selector`."""
