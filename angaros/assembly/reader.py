@@ -176,6 +176,7 @@ class _Reader:
         facility = values.get("syslog_facility")
         if facility is not None and facility.lower().removeprefix("log_") not in SYSLOG_FACILITIES:
             raise config_error(f'failed to interpret syslog_facility "{facility}"')
+        _check_openssl_options(values.get("openssl_options"))
         self.config = replace(
             self.config,
             main=block.finish(),
@@ -274,6 +275,16 @@ def _log_selectors(text: str | None) -> frozenset[str]:
         return parse_log_selector(text)
     except ConfigError as error:
         raise config_error(str(error)) from None
+
+
+def _check_openssl_options(text: str | None) -> None:
+    """Names are checked when the configuration is read; a value with `$` is expanded, and checked, when TLS starts."""
+    if not text or "$" in text:
+        return
+    from angaros.net.tls_context import parse_openssl_options
+
+    if parse_openssl_options(tuple(text.split())) is None:
+        raise config_error(f"openssl_options parse error: {text}")
 
 
 def _check_acls(config: Config) -> Any:

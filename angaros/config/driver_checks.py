@@ -55,8 +55,6 @@ def check_router(instance: DriverInstance[Any]) -> Changes:
     changes: Changes = {}
     if not options.is_set("retry_use_local_part") and any(options.get(name) for name in _BY_LOCAL_PART):
         changes["retry_use_local_part"] = True
-    if options.self not in _SELF and not options.self.startswith("reroute:"):
-        raise _error(instance, f"{options.self} is not valid for the self option", "router")
     check = ROUTER_CHECKS.get(instance.driver)
     if check:
         changes.update(check(instance))
@@ -147,6 +145,8 @@ def check_router_chain(routers: Sequence[DriverInstance[Any]]) -> None:
             raise config_error(f"{router.name} router:\n  a transport is required for this router")
         if router.driver == "redirect" and options.transport:
             raise config_error(f"{router.name} router:\n  a transport must not be defined for this router")
+        if options.self not in _SELF and not options.self.startswith("reroute:"):
+            raise _error(router, f"{options.self} is not valid for the self option", "router")
         for name, must_follow in ((options.redirect_router, False), (options.pass_router, True)):
             if not name:
                 continue
@@ -189,7 +189,7 @@ def check_appendfile(instance: DriverInstance[Any]) -> Changes:
         raise _error(instance, "only one of maildir and mailstore may be specified", "transport")
     if options.quota_filecount is not None and options.directory is None:
         raise _error(instance, 'quota_filecount must not be set without "directory"', "transport")
-    if options.create_file not in ("anywhere", "belowhome", "inhome") and not options.create_file.startswith("/"):
+    if options.create_file not in ("", "anywhere", "belowhome", "inhome") and not options.create_file.startswith("/"):
         text = f"invalid value given for \"create_file\" for the {instance.name} transport: '{options.create_file}'"
         raise config_error(text)
     one_message_a_file = options.directory is not None or options.maildir_format or options.mailstore_format

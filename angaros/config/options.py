@@ -115,7 +115,7 @@ class Options:
         cls.OWN = own
         cls.OPTIONS = {**cls.OPTIONS, **own}
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, /, **given: Any) -> None:
         for name, value in given.items():
             if name not in self.OPTIONS:
                 raise TypeError(f"{type(self).__name__} has no option {name!r}")
@@ -139,7 +139,7 @@ class Options:
         """The options that the configuration gave."""
         return {attribute.rstrip("_"): value for attribute, value in self.__dict__.items()}
 
-    def with_(self, **changes: Any) -> Any:
+    def with_(self, /, **changes: Any) -> Any:
         """A copy in which these options are given too."""
         return type(self)(**{**self.given(), **changes})
 
