@@ -44,7 +44,8 @@ class Lookup(Node):
             else:
                 found = lookups.search(self.kind, key, scope, source=source)
         except LookupDefer as error:
-            deferred = fail(f'lookup of "{source if key is None else key}" gave DEFER: {error}')
+            reason = str(error).replace("\\", "\\\\").replace('"', '\\"')
+            deferred = fail(f'lookup of "{source if key is None else key}" gave DEFER: "{reason}"')
             deferred.temporary = True
             raise deferred from None
         except LookupFailure as error:
