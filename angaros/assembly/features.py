@@ -144,7 +144,7 @@ def _upper(names: Iterable[str]) -> tuple[str, ...]:
 def _families() -> dict[str, tuple[str, ...]]:
     from angaros.acl.table import ROWS
     from angaros.expand.language import CONDITIONS, ITEMS, OPERATORS
-    from angaros.expand.variables import TABLE
+    from angaros.expand.variables import table
     from angaros.logs.selectors import SELECTORS
 
     return {
@@ -152,7 +152,7 @@ def _families() -> dict[str, tuple[str, ...]]:
         "_CRYPTO_": ("HASH_SHA3", "SIGN_ED25519"),
         "_ACL_MOD_": _upper(row.name for row in ROWS.values() if row.modifier),
         "_ACL_COND_": _upper(row.name for row in ROWS.values() if not row.modifier),
-        "_EXP_VAR_": _upper(TABLE),
+        "_EXP_VAR_": _upper(table()),
         "_EXP_OP_": _upper(OPERATORS),
         "_EXP_ITEM_": _upper(ITEMS),
         "_EXP_COND_": _upper(name for name in CONDITIONS if name.isidentifier()),
