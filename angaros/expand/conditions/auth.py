@@ -125,7 +125,7 @@ parse_ldapauth = tests(1, _ldapauth)
 
 def _saslauthd(texts: list[str], scope: Scope) -> bool:
     """Ask the daemon: four counted strings; the answer is one, `OK ...` or `NO ...`. # Exim spec 11.7 (saslauthd)"""
-    path = str(getattr(scope.services.site, "saslauthd_socket", "") or SASLAUTHD_SOCKET)
+    path = scope.services.site.other.get("CYRUS_SASLAUTHD_SOCKET") or SASLAUTHD_SOCKET
     fields = [*texts, "", ""][:4] if len(texts) < 4 else texts
     if len(texts) < 3:
         fields[2] = "exim"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from angaros.expand.nodes import BrokenCond, Cond, Node, Test, fail
 from angaros.expand.parser import Parser
@@ -80,7 +80,7 @@ def integer(text: str) -> int:
     return -value if stripped[0] == "-" else value
 
 
-_ORDERS: dict[str, Callable[[object, object], bool]] = {
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
     "lt": operator.lt,
     "le": operator.le,

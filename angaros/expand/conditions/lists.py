@@ -269,7 +269,10 @@ def read_inner_arguments(p: Parser, name: str, low: int, high: int) -> list[Node
     if p.skip_space() != "}":
         many = p.peek() == "{"
         reason = "too many arguments" if many else "missing }"
-        return [*nodes, p.fail(f"{reason} or bracketing error for {name}" if many else f"too few arguments or bracketing error for {name}")]
+        return [
+            *nodes,
+            p.fail(f"{reason} or bracketing error for {name}" if many else f"too few arguments or bracketing error for {name}"),
+        ]
     p.pos += 1
     return nodes
 

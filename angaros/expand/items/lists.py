@@ -19,6 +19,7 @@ from angaros.model.text import concat
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
 
+
 def list_separator(text: str) -> tuple[str, str]:
     """Separator and rest of a list."""
     separator, rest = take_separator(text)

@@ -33,7 +33,8 @@ sub need { my ($count) = @_; my $data = '';
   while (length($data) < $count) { my $n = sysread($in, $data, $count - length($data), length $data); exit 0 unless $n; }
   $data }
 sub get { my $head = need(5); my ($kind, $length) = unpack('a N', $head); ($kind, need($length)) }
-sub TIEHANDLE { my $x; bless \$x, shift } sub PRINT { shift; put('O', join(defined $, ? $, : '', @_) . (defined $\ ? $\ : '')); 1 }
+sub TIEHANDLE { my $x; bless \$x, shift }
+sub PRINT { shift; put('O', join(defined $, ? $, : '', @_) . (defined $\ ? $\ : '')); 1 }
 sub PRINTF { shift; my $f = shift; put('O', sprintf($f, @_)); 1 } sub WRITE { shift; put('O', $_[0]); length $_[0] }
 sub FILENO { 1 } sub BINMODE { 1 } sub CLOSE { 1 }
 sub Exim::expand_string { my ($text) = @_; put('X', $text); my ($kind, $answer) = get(); return $answer if $kind eq 'R';

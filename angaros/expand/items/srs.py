@@ -114,5 +114,3 @@ def parse_inbound_srs(p: Parser, name: str) -> Cond:
         if p.broken:
             return BrokenCond(nodes)
     return InboundSrs(nodes)
-
-

@@ -15,7 +15,37 @@ if TYPE_CHECKING:
 
 HASH_CODES = "abcdefghijklmnopqrtsuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 """Exim's order (t before s)."""
-NHASH_FACTORS = (113, 109, 107, 103, 101, 97, 89, 83, 79, 73, 71, 67, 61, 59, 53, 47, 43, 41, 37, 31, 29, 23, 19, 17, 13, 11, 7, 5, 3)
+NHASH_FACTORS = (
+    113,
+    109,
+    107,
+    103,
+    101,
+    97,
+    89,
+    83,
+    79,
+    73,
+    71,
+    67,
+    61,
+    59,
+    53,
+    47,
+    43,
+    41,
+    37,
+    31,
+    29,
+    23,
+    19,
+    17,
+    13,
+    11,
+    7,
+    5,
+    3,
+)
 """What each octet is multiplied with, over and over (seen with strings of octets 1)."""
 MAX_NUMBER = (1 << 31) - 1
 
@@ -191,8 +221,6 @@ def parse_hmac(p: Parser, name: str) -> Node:
 
 def do_imapfolder(arguments: list[str], scope: Scope) -> str:
     """A folder's name as Maildir has it. # RFC 3501 5.1.3 # Exim spec 60.2"""
-    from angaros.expand.charset import to_unicode
-
     folder = arguments[0]
     separator = arguments[1] if len(arguments) > 1 else "/"
     specials = arguments[2] if len(arguments) > 2 else ""
@@ -200,7 +228,7 @@ def do_imapfolder(arguments: list[str], scope: Scope) -> str:
         raise fail(f'IMAP folder separator must be one character, found "{separator}"')
     charset = scope.services.config.main.headers_charset or "UTF-8"
     try:
-        wide = to_unicode(folder, charset)
+        wide = folder.encode("latin-1").decode(charset)
     except (ValueError, LookupError):
         raise fail(
             f"imapfolder: iconv() failed to convert from {charset}: Invalid or incomplete multibyte or wide character"
@@ -213,7 +241,7 @@ def _modified_utf7(wide: str, separator: str, specials: str) -> str:
     coded = ""
     for ch in wide:
         plain = " " <= ch <= "~" and ch not in specials
-        if plain and ch == "." and separator != "." :
+        if plain and ch == "." and separator != ".":
             raise fail("imapfolder: illegal character '.'")
         if not plain:
             coded += ch

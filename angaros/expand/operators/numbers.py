@@ -76,8 +76,8 @@ def do_base62d(text: str, argument: str, scope: Scope) -> str:
     return _from_base(text, _BASE62, "base62d", "36/62")
 
 
-def do_time_eval(text: str, argument: str, scope: Scope) -> str:
-    """# Exim spec 11.6 (time_eval)"""
+def interval(text: str) -> int | None:
+    """Seconds of an Exim time interval, `1w2d3h4m5s`; None when it is none."""
     total, digits = 0, ""
     sizes = dict(_UNITS)
     for ch in str(text):
@@ -87,11 +87,16 @@ def do_time_eval(text: str, argument: str, scope: Scope) -> str:
             total += int(digits[:20]) * sizes[ch]
             digits = ""
         else:
-            digits = "?"
-            break
-    if digits or not text:
+            return None
+    return None if digits or not text else total
+
+
+def do_time_eval(text: str, argument: str, scope: Scope) -> str:
+    """# Exim spec 11.6 (time_eval)"""
+    seconds = interval(text)
+    if seconds is None:
         raise fail(f'string "{text}" is not an Exim time interval in "time_eval" operator')
-    return str(total)
+    return str(seconds)
 
 
 def do_time_interval(text: str, argument: str, scope: Scope) -> str:

@@ -226,5 +226,3 @@ def do_stat(text: str, argument: str, scope: Scope) -> str:
         f"uid={found.st_uid} gid={found.st_gid} size={found.st_size} atime={int(found.st_atime)} "
         f"mtime={int(found.st_mtime)} ctime={int(found.st_ctime)}"
     )
-
-
