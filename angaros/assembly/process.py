@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from angaros import EXIM_VERSION
 from angaros.assembly.reader import Reading, read_config
 from angaros.assembly.wiring import Ports, build_services
 from angaros.config.config import Config
@@ -48,6 +49,7 @@ def read_configuration(
             features=features,
             keep_lines=keep_lines,
             any_caller=harness is not None,
+            version=EXIM_VERSION if harness is None else harness.version,
         )
     )
 
@@ -99,19 +101,23 @@ class _SilentLog:
         return False
 
 
-def log_config_error(error: ConfigError, site: Site, harness: Harness | None) -> None:
-    """A wrong configuration goes to standard error and to the panic log where the site keeps it (the file's own setting is not
-    known, since the file could not be read)."""
-    print(f"{_stamp()}{error}", file=sys.stderr)
-    path = site.log_file_path
-    if os.geteuid() != 0 or not path or harness is not None:
+def log_config_error(error: ConfigError, site: Site, *, shown: str = "stamped", panic_log: bool = True) -> None:
+    """A wrong configuration goes to standard error and to the panic log, where the file had put it before the error, or the site.
+
+    `shown`: `stamped`, or `entry` as -bP shows it."""
+    if shown == "entry":
+        print(f"LOG: PANIC{' DIE' if error.dies else ''}\n  {error}", file=sys.stderr)
+    else:
+        print(f"{_stamp()}{error}", file=sys.stderr)
+    if not panic_log or os.geteuid() != 0:
         return
     try:
         from angaros.config.main_options import MainOptions
 
-        settings = LogSettings.from_config(MainOptions(), path, None, (-1, -1))
+        main = MainOptions(spool_directory=error.spool_directory or site.spool_directory)
+        settings = LogSettings.from_config(main, site.log_file_path, error.log_file_path, (-1, -1))
         modes = LogModes(stderr=False)
-        LogWriter(settings, SystemClock(), harness=harness, modes=modes).write(str(error), main=False, panic=True)
+        LogWriter(settings, SystemClock(), modes=modes).write(str(error), main=False, panic=True)
     except (OSError, SystemExit, ConfigError):
         pass
 

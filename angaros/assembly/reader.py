@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from angaros import EXIM_VERSION
 from angaros.config import trust
 from angaros.config.config import Config, Position
 from angaros.config.macros import Macros
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_LOCALHOST_NUMBER = 16
 """Exim spec 14.23 `localhost_number`."""
+MAX_RETRY_INTERVAL = 86400
+"""Greater values of `retry_interval_max` are taken for this (Exim spec 14.23)."""
 DEFAULT_USERS = ("Debian-exim", "exim", "mail")
 """Whom we run as when neither the site file nor the configuration says: the first that exists."""
 SYSLOG_FACILITIES = frozenset(
@@ -58,6 +61,8 @@ class Reading:
     any_caller: bool = False
     """Exim's test mode: -C and -D are permitted to any caller."""
     check_acls: bool = True
+    version: str = EXIM_VERSION
+    """`exim_version` and `$version_number`."""
     real_uid: int | None = None
     """None: of this process."""
 
@@ -140,7 +145,13 @@ class _Reader:
 
     def read(self) -> Config:
         """All of it."""
-        self.sections.read()
+        try:
+            self.sections.read()
+        except ConfigError as error:
+            given = self.sections.main.values
+            error.log_file_path = given.get("log_file_path")
+            error.spool_directory = given.get("spool_directory")
+            raise
         sections, macros = self.sections, self.source.macros
         config = replace(
             self.config,
@@ -173,6 +184,8 @@ class _Reader:
         self._names(values)
         self._paths(values)
         self._localhost_number(values)
+        if values.get("retry_interval_max", 0) > MAX_RETRY_INTERVAL:
+            values["retry_interval_max"] = MAX_RETRY_INTERVAL
         facility = values.get("syslog_facility")
         if facility is not None and facility.lower().removeprefix("log_") not in SYSLOG_FACILITIES:
             raise config_error(f'failed to interpret syslog_facility "{facility}"')
@@ -222,6 +235,7 @@ class _Reader:
             if name == "spool_directory" and not values[name]:
                 raise ConfigError("spool_directory undefined: cannot proceed")
         values.setdefault("headers_charset", site.headers_charset)
+        values.setdefault("exim_version", self.reading.version)
         values.setdefault("process_log_path", f"{values['spool_directory']}/exim-process.info")
 
     def _localhost_number(self, values: dict[str, Any]) -> None:

@@ -48,7 +48,8 @@ def open_context(call: Invocation) -> Context:
         from angaros.config.harness import Harness
 
         harness = Harness()
-    config = read_configuration(call.config_files, call.macros, site, harness)
+    keep_lines = call.mode == "bP" and "config" in call.arguments
+    config = read_configuration(call.config_files, call.macros, site, harness, keep_lines=keep_lines)
     if not config.trusted and os.geteuid() == 0 and os.getuid() != 0:
         from angaros.daemon.privilege import become_caller
 
@@ -81,5 +82,8 @@ def report_config_error(error: ConfigError, call: Invocation) -> int:
     """Exim's message for a wrong configuration, on standard error and in the panic log; the exit status."""
     from angaros.assembly.process import log_config_error
 
-    log_config_error(error, read_site(), None)
+    known = call.config_files is None or error.log_file_path is not None
+    """A file that is only tried with -C, and has not said where its logs are, does not fill the site's panic log."""
+    as_entry = call.mode == "bP" and "config" not in call.arguments
+    log_config_error(error, read_site(), shown="entry" if as_entry else "stamped", panic_log=call.mode != "bV" and known)
     return 1

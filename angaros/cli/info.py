@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
+from angaros import EXIM_VERSION
 from angaros.cli.context import Context
 from angaros.cli.output import write, write_error, write_line
+from angaros.cli.parse import UsageError
 
 
 def version(context: Context) -> int:
@@ -22,7 +24,7 @@ def version(context: Context) -> int:
 
 def show_options(context: Context) -> int:
     """-bP."""
-    from angaros.assembly.show import View, show_options
+    from angaros.assembly.show import PermissionDenied, View, show_options
 
     view = View(
         config=context.config,
@@ -30,8 +32,12 @@ def show_options(context: Context) -> int:
         admin=context.caller.admin,
         names=not context.call.no_headers,
         environment=dict(os.environ),
+        version=EXIM_VERSION if context.harness is None else context.harness.config_version,
     )
-    return show_options(view, context.call.arguments)
+    try:
+        return show_options(view, context.call.arguments)
+    except PermissionDenied:
+        raise UsageError("exim: permission denied") from None
 
 
 def build_info(context: Context) -> int:

@@ -86,6 +86,10 @@ class Harness:
     accept_tainted_acl = True
     show_dnssec_in_tests = True
     """-bt and -bv show ` AD` after hosts found by DNSSEC."""
+    version = "x.yz"
+    """What a test-mode Exim calls its version (`exim_version`)."""
+    config_version = "X"
+    """The version in the head line of `-bP config`."""
     cram_challenge = CRAM_CHALLENGE
     ticket_lifetime = TICKET_LIFETIME
     self_signed_lifetime = SELF_SIGNED_LIFETIME

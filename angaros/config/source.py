@@ -83,8 +83,6 @@ class Source:
             lines.pop()
         self._stack.append(_File(name, lines))
         self.files.append(name)
-        if self.keep:
-            self.kept.append(f'# 1 "{name}"')
 
     @property
     def position(self) -> Position:
@@ -102,14 +100,20 @@ class Source:
             if top.number < len(top.lines):
                 top.number += 1
                 line = top.lines[top.number - 1]
-                if top.number == 1 and line.startswith(BOM):
-                    raise self.error("found unexpected BOM (Byte Order Mark)")
+                if top.number == 1:
+                    self._first_line(top, line)
                 return line
             if len(self._stack) == 1:
                 return None
             self._stack.pop()
             if self.keep:
                 self.kept.append(f'# {self._stack[-1].number} "{self._stack[-1].name}"')
+
+    def _first_line(self, file: _File, line: str) -> None:
+        if line.startswith(BOM):
+            raise self.error("found unexpected BOM (Byte Order Mark)")
+        if self.keep:
+            self.kept.append(f'# 1 "{file.name}"')
 
     def next(self) -> str | None:
         """The next logical line, not empty, without white space at its ends; None at the end."""
@@ -209,4 +213,6 @@ class Source:
         try:
             self.macros.define_line(line)
         except MacroError as error:
-            raise self.error(str(error)) if error.located else config_error(str(error)) from None
+            wrong = self.error(str(error)) if error.located else config_error(str(error))
+            wrong.dies = False
+            raise wrong from None

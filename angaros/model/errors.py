@@ -18,6 +18,11 @@ class ConfigError(AngarosError):
         self.file = file
         self.line = line
         self.source = source
+        self.log_file_path: str | None = None
+        """What the configuration had said of the log before the error."""
+        self.spool_directory: str | None = None
+        self.dies = True
+        """False for errors in macros: Exim's log entry then says `PANIC`, not `PANIC DIE`."""
 
 
 class ExpansionError(AngarosError):
