@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from angaros.model.interfaces import Stream
-    from angaros.model.tls import TlsFacts
 
 REPLY_LIMIT = 4096
 """Octets of one reply that are taken. RFC 5321 4.5.3.1.5 allows 512 a line."""
@@ -266,36 +265,6 @@ class SmtpClient:
     def reset(self) -> bool:
         """RSET; False when the server does not take it."""
         return self.command("RSET").ok
-
-
-class AuthConversation:
-    """What a client authenticator sees of the session."""
-
-    def __init__(self, client: SmtpClient) -> None:
-        self._client = client
-        self.mechanisms = frozenset(client.features.get("AUTH", "").upper().split())
-
-    @property
-    def tls(self) -> TlsFacts | None:
-        """For mechanisms that are bound to the TLS channel."""
-        return self._client.stream.tls
-
-    def command(self, line: str, label: str = "") -> ClientReply:
-        """Send a line (`AUTH PLAIN ...`, a continuation, `*`), read the reply. Secrets stay out of error texts: the label of a
-        command is its first two words, a continuation keeps the label before it."""
-        if line.upper().startswith("AUTH "):
-            label = label or " ".join(line.split(" ")[:2])
-        return self._client.command(line, label or self._client.label)
-
-
-@dataclass(frozen=True, slots=True)
-class ClientOutcome:
-    """Result of a client authenticator: `ok`, `failed` (5yz), `deferred` (4yz), `cancelled` (forced failure of an expansion),
-    `error` (an expansion failed: `message`)."""
-
-    status: str
-    message: str = ""
-    reply: ClientReply | None = None
 
 
 def _well_formed(line: str, before: list[str]) -> bool:

@@ -1,0 +1,102 @@
+"""AUTH as a client: an authenticator's dialogue carried over an SMTP session (Exim spec 33.5, RFC 4954)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from angaros.model.errors import ExpansionError, ForcedFailure
+
+if TYPE_CHECKING:
+    from angaros.config.config import DriverInstance
+    from angaros.model.scope import Scope
+    from angaros.smtp.client import ClientReply, SmtpClient
+
+CLIENT_OPTIONS = {
+    "cram_md5": "client_secret",
+    "cyrus_sasl": "",
+    "dovecot": "",
+    "external": "client_send",
+    "gsasl": "client_password",
+    "heimdal_gssapi": "",
+    "plaintext": "client_send",
+    "scram": "client_password",
+    "spa": "client_password",
+    "tls": "",
+}
+"""The option that makes an authenticator of this driver one for clients; "" for drivers that have no client side."""
+
+ROUNDS = 20
+"""Challenges answered in one exchange; no mechanism has so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`ok`, `failed` (5yz: try the next authenticator), `deferred` (4yz), `cancelled` (not to be used now), `error` (an option
+    could not be expanded: `message`)."""
+
+    status: str
+    message: str = ""
+    reply: ClientReply | None = None
+
+
+def is_client(instance: DriverInstance[Any]) -> bool:
+    """Whether the authenticator is configured for client use."""
+    option = CLIENT_OPTIONS.get(instance.driver, "")
+    return bool(option) and getattr(instance.options, option, None) is not None
+
+
+def authenticate(instance: DriverInstance[Any], scope: Scope, client: SmtpClient) -> Outcome:
+    """Run the exchange. Connection failures raise `ClientFailure`."""
+    from angaros.auths import base
+
+    if not base.client_wanted(instance, scope):
+        return Outcome("cancelled")
+    dialogue = base.client(instance, scope)
+    try:
+        first = next(dialogue, None)
+    except ForcedFailure:
+        return Outcome("cancelled")
+    except ExpansionError as error:
+        return Outcome("error", str(error))
+    command = f"AUTH {(instance.options.public_name or '').upper()}"
+    line = f"{command} {_encode(first)}" if first else command
+    reply = client.command(line, command)
+    for _ in range(ROUNDS):
+        if reply.code // 100 != 3:
+            return _judged(reply)
+        try:
+            answer = dialogue.send(_decode(reply))
+        except StopIteration:
+            client.command("*", command)
+            return Outcome("failed", f"Too few items in client_send in {instance.name} authenticator")
+        except ForcedFailure:
+            client.command("*", command)
+            return Outcome("cancelled")
+        except (ExpansionError, ValueError) as error:
+            client.command("*", command)
+            return Outcome("error" if isinstance(error, ExpansionError) else "failed", str(error))
+        reply = client.command(_encode(answer), command)
+    client.command("*", command)
+    return Outcome("failed", "too many challenges")
+
+
+def _judged(reply: ClientReply) -> Outcome:
+    if reply.ok:
+        return Outcome("ok", reply=reply)
+    return Outcome("failed" if reply.permanent else "deferred", reply=reply)
+
+
+def _encode(text: str) -> str:
+    return base64.b64encode(text.encode("latin-1")).decode("ascii")
+
+
+def _decode(reply: ClientReply) -> str:
+    """The challenge; ValueError when it is not base64."""
+    text = str(reply.text[4:]).strip()
+    try:
+        return base64.b64decode(text, validate=True).decode("latin-1")
+    except (binascii.Error, UnicodeError):
+        raise ValueError(f'Invalid base64 string in server response "{reply.text}"') from None

@@ -1,0 +1,375 @@
+"""Opening an SMTP session with a host: connection, greeting, EHLO, STARTTLS, AUTH. What Exim does before MAIL.
+
+Laws:
+- Every way to fail ends in `SessionFailure`, which says whose fault it is and how the host line of the log looks.
+- A `SmtpSession` is ready for a transaction; it can be used for several.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from angaros.model.errors import ExpansionError, ForcedFailure, Why
+from angaros.model.events import raise_event
+from angaros.model.tls import TlsFacts
+from angaros.net.tls import TlsError
+from angaros.smtp.client import CLOSED, REPLY, ClientFailure, SmtpClient, Timeouts
+from angaros.transports import smtp_auth
+from angaros.transports.smtp_hosts import SetupError, source_address
+from angaros.transports.smtp_hosts import expand_host_list_option as listed
+from angaros.transports.smtp_tls import TlsPolicy, client_context
+
+if TYPE_CHECKING:
+    from angaros.config.config import DriverInstance
+    from angaros.model.delivery import Host
+    from angaros.model.interfaces import Stream
+    from angaros.model.scope import Scope
+
+NO_LIMIT = 86400.0
+"""Seconds, for a `connect_timeout` of 0: the system gives up before."""
+RTEF_CONNECT = 0x100
+"""Bit of more_errno: the time-out was while connecting (see hints.retry)."""
+RESUME_DATABASE = "tls"
+
+
+class SessionFailure(Exception):
+    """The session does not come, or came, to its transaction."""
+
+    def __init__(self, text: str, number: int = 0, *, more: int = 0, permanent: bool = False) -> None:
+        super().__init__(text)
+        self.text = text
+        """For the log; "" when the errno says it all."""
+        self.number = number
+        self.more = more
+        self.permanent = permanent
+        self.connecting = False
+        """There was no connection: the host line has no colon, and the address line names no host."""
+        self.show_host = True
+        """The address line names the host."""
+        self.log_host = True
+        """There is a host line."""
+        self.tls_failed = False
+        """A handshake failed: sending in the clear may be an alternative."""
+        self.result_code = 0
+        """Code of the reply, if it was one."""
+
+
+@dataclass(slots=True)
+class SmtpSession:
+    """A session with a host."""
+
+    client: SmtpClient
+    stream: Stream
+    host: Host
+    port: int
+    plan: TlsPolicy
+    helo: str = ""
+    source: str = ""
+    startup: str = ""
+    """Letters of the log's `PS=`; shown once."""
+    sequence: int = 0
+    """Messages sent."""
+    reused: bool = False
+    tls: TlsFacts | None = None
+    authenticator: str = ""
+    auth_id: str = ""
+    auth_sender: str = ""
+    authenticated: bool = False
+    proxy_address: str = ""
+    proxy_port: int = 0
+    used: set[str] = field(default_factory=set)
+    limits: dict[str, int] = field(default_factory=dict)
+
+    def close(self, *, say_quit: bool = True) -> None:
+        """End it."""
+        if say_quit and not self.stream.closed:  # type: ignore[attr-defined]
+            self.client.quit()
+        self.stream.close()
+
+
+class Opener:
+    """Opens one session; its methods are the steps."""
+
+    def __init__(self, instance: DriverInstance[Any], host: Host, port: int, plan: TlsPolicy, scope: Scope) -> None:
+        self.instance = instance
+        self.options = instance.options
+        self.host = host
+        self.port = port
+        self.plan = plan
+        self.scope = scope
+        self.clear = False
+        """TLS has failed before: go without."""
+
+    def open(self) -> SmtpSession:
+        """All steps. Raises `SessionFailure` or `SetupError`."""
+        stream, proxy = self._connect()
+        log = self.scope.services.log
+        trace = (lambda text: log.debug("v", text)) if log.debugging("v") else None
+        timeouts = Timeouts(self.options.command_timeout, self.options.data_timeout, self.options.final_timeout)
+        session = SmtpSession(SmtpClient(stream, timeouts, trace=trace), stream, self.host, self.port, self.plan)
+        session.proxy_address, session.proxy_port = proxy
+        self.scope.local["sending_ip_address"] = stream.local_address
+        self.scope.local["sending_port"] = str(stream.local_port)
+        try:
+            self._start(session)
+        except ClientFailure as failure:
+            session.close(say_quit=failure.kind == REPLY)
+            raise self._translated(failure) from None
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    # Connecting.
+
+    def _connect(self) -> tuple[Stream, tuple[str, int]]:
+        action = self.options.event_action
+        denied = raise_event(action, "tcp:connect", f"[{self.host.address}]:{self.port}", self.scope)
+        if denied:
+            raise _connect_failure(SessionFailure("Event requests alternate response", int(Why.EVENT)))
+        timeout = float(self.options.connect_timeout or NO_LIMIT)
+        address = source_address(self.instance, self.host, self.scope)
+        source = (address, 0) if address else None
+        log = self.scope.services.log
+        try:
+            if self.options.socks_proxy:
+                proxied = self._connect_by_proxy(timeout, source)
+                if proxied is not None:
+                    return proxied
+            connected = self.scope.services.waiter.connect(
+                self.host.address, self.port, timeout=timeout, source=source, options=self._socket_options()
+            )
+        except OSError as error:
+            if log.debugging("v"):
+                log.debug("v", f"Connecting to {self.host.name} [{self.host.address}]:{self.port} ... failed: {error.strerror}")
+            raise self._not_connected(error) from None
+        if log.debugging("v"):
+            log.debug("v", f"Connecting to {self.host.name} [{self.host.address}]:{self.port} ... connected")
+        return connected, ("", 0)
+
+    def _socket_options(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"keepalive": self.options.keepalive}
+        if self.options.dscp:
+            from angaros.net.sockets import dscp_value
+
+            value = dscp_value(self._expanded(self.options.dscp, "dscp"))
+            if value is not None:
+                found["dscp"] = value
+        return found
+
+    def _connect_by_proxy(self, timeout: float, source: tuple[str, int] | None) -> tuple[Stream, tuple[str, int]] | None:
+        from angaros.net import socks
+
+        text = self._expanded(self.options.socks_proxy, "socks_proxy")
+        if not text:
+            return None
+        try:
+            proxies = socks.parse_proxies(text)
+        except ValueError as error:
+            raise SetupError(str(error), panic=True) from None
+        target = socks.Target(self.host.address, self.port, timeout, source, self._socket_options())
+        connection = socks.connect(proxies, target, self.scope.services)
+        local = self.scope.local
+        local["proxy_local_address"], local["proxy_local_port"] = connection.proxy.address, str(connection.proxy.port)
+        local["proxy_external_address"], local["proxy_external_port"] = connection.bound_address, str(connection.bound_port)
+        return connection.stream, (connection.proxy.address, connection.proxy.port)
+
+    def _not_connected(self, error: OSError) -> SessionFailure:
+        number = error.errno or errno.EIO
+        harness = self.scope.services.harness
+        if number == errno.ECONNREFUSED and harness and harness.refusal_is_timeout(self.options.connect_timeout):
+            number = errno.ETIMEDOUT
+        more = ord("M") if self.host.mx >= 0 else ord("A")
+        if number == errno.ETIMEDOUT:
+            more |= RTEF_CONNECT
+        failure = SessionFailure(os.strerror(number) if error.errno else str(error), number, more=more)
+        return _connect_failure(failure)
+
+    # Talking.
+
+    def _start(self, session: SmtpSession) -> None:
+        client, action = session.client, self.options.event_action
+        if self.plan.on_connect:
+            client.label = "TLS-on-connect"
+            self._handshake(session)
+        client.greet()
+        answer = raise_event(action, "smtp:connect", client.greeting.text, self.scope)
+        if answer:
+            raise SessionFailure(f"deferred by smtp:connect event expansion: {answer}", int(Why.EVENT))
+        session.helo = self._helo()
+        self._hello(session)
+        if not self.plan.on_connect:
+            self._start_tls(session)
+        self._read_limits(session)
+        self._authenticate(session)
+
+    def _helo(self) -> str:
+        try:
+            return self.scope.expand(self.options.helo_data)
+        except ExpansionError as error:
+            raise SetupError(f"failed to expand transport's helo_data value: {error}", int(Why.EXPAND_FAIL)) from None
+
+    def _hello(self, session: SmtpSession) -> None:
+        client = session.client
+        lmtp = self.options.protocol == "lmtp"
+        avoid = not lmtp and listed(self.options.hosts_avoid_esmtp, "hosts_avoid_esmtp", self.host, self.scope)
+        client.hello(session.helo, lmtp=lmtp, avoid_esmtp=avoid)
+        if client.esmtp:
+            session.startup += "e"
+            raise_event(self.options.event_action, "smtp:ehlo", client.hello_reply.text, self.scope)
+
+    def _start_tls(self, session: SmtpSession) -> None:
+        client, plan = session.client, self.plan
+        offered = "STARTTLS" in client.features
+        if offered and not self.clear and (plan.allowed or plan.mandatory):
+            reply = client.command("STARTTLS")
+            if reply.ok:
+                self._handshake(session)
+                self._hello(session)
+                return
+            if reply.code // 100 == 4 and not (self.options.tls_tempfail_tryclear and not plan.mandatory):
+                raise client.reply_failure(reply)
+            if plan.mandatory:
+                raise SessionFailure("a TLS session is required, but an attempt to start TLS failed", int(Why.TLS_REQUIRED))
+        elif plan.mandatory:
+            what = "the server did not offer TLS support" if not offered else "an attempt to start TLS failed"
+            raise SessionFailure(f"a TLS session is required, but {what}", int(Why.TLS_REQUIRED))
+
+    def _handshake(self, session: SmtpSession) -> None:
+        stream = session.stream
+        try:
+            context, sni = client_context(self.instance, self.host, self.plan, self.scope, self._saved_session())
+            facts = stream.start_tls(context, server_name=sni, timeout=self.options.command_timeout)
+        except TimeoutError:
+            raise self._tls_failure("(SSL_connect): timed out", session) from None
+        except TlsError as error:
+            if self.plan.on_connect and "TCP connection closed by peer" in str(error):
+                raise session.client.closed_failure() from None
+            raise self._tls_failure(str(error), session) from None
+        except OSError as error:
+            raise self._tls_failure(f"(SSL_connect): {error.strerror}", session) from None
+        engine = stream.tls_engine()  # type: ignore[attr-defined]
+        self._log_problems(engine.problems)
+        facts.on_connect = self.plan.on_connect
+        session.tls = facts
+        session.startup += "s"
+
+    def _tls_failure(self, text: str, session: SmtpSession) -> SessionFailure:
+        stream = session.stream
+        stream.close()
+        raise_event(self.options.event_action, "tls:fail:connect", text, self.scope)
+        if self.plan.tlsa:
+            where = f"{self.host.name} [{self.host.address}]"
+            self._log(f"DANE attempt failed; TLS connection to {where}: {text}")
+            raise_event(self.options.event_action, "dane:fail", "validation-failure", self.scope)
+        failure = SessionFailure(f"TLS session: {text}", int(Why.TLS_FAILURE))
+        failure.tls_failed = True
+        return failure
+
+    def _log_problems(self, problems: list[str]) -> None:
+        for problem in problems:
+            self._log(f"[{self.host.address}] {problem}")
+
+    def _log(self, text: str) -> None:
+        message_id = self.scope.message.id if self.scope.message is not None else ""
+        self.scope.services.log.write(text, message_id=message_id)
+
+    def _resume_key(self) -> str:
+        return f"{self.host.address}:{self.port}:{self.instance.name}"
+
+    def _saved_session(self) -> bytes:
+        if not listed(self.options.tls_resumption_hosts, "tls_resumption_hosts", self.host, self.scope):
+            return b""
+        record = self.scope.services.hints.get(RESUME_DATABASE, self._resume_key())
+        try:
+            return bytes.fromhex(record["session"]) if record else b""
+        except (KeyError, ValueError):
+            return b""
+
+    def save_session(self, session: SmtpSession) -> None:
+        """Keep what a later connection needs to resume this TLS session."""
+        if session.tls is None or not listed(self.options.tls_resumption_hosts, "tls_resumption_hosts", self.host, self.scope):
+            return
+        engine = session.stream.tls_engine()  # type: ignore[attr-defined]
+        data = engine.session() if engine is not None else b""
+        if data:
+            self.scope.services.hints.put(RESUME_DATABASE, self._resume_key(), {"session": data.hex()})
+
+    def _read_limits(self, session: SmtpSession) -> None:
+        """RFC 9422: LIMITS MAILMAX=n RCPTMAX=n RCPTDOMAINMAX=n."""
+        for word in session.client.features.get("LIMITS", "").split():
+            name, _, value = word.partition("=")
+            if value.isdigit() and int(value) > 0:
+                session.limits[name.upper()] = int(value)
+
+    # AUTH.
+
+    def _authenticate(self, session: SmtpSession) -> None:
+        require = listed(self.options.hosts_require_auth, "hosts_require_auth", self.host, self.scope)
+        if not require and not listed(self.options.hosts_try_auth, "hosts_try_auth", self.host, self.scope):
+            return
+        if "AUTH" in session.client.features:
+            mechanisms = session.client.features["AUTH"].upper().split()
+            for authenticator in self.scope.services.config.authenticators:
+                if (authenticator.options.public_name or "").upper() in mechanisms and smtp_auth.is_client(authenticator):
+                    outcome = smtp_auth.authenticate(authenticator, self.scope.child(), session.client)
+                    if self._auth_outcome(session, authenticator, outcome):
+                        return
+            text = "authentication required but authentication attempt(s) failed"
+        else:
+            text = "authentication required but server did not advertise AUTH support"
+        if require:
+            failure = SessionFailure(text, int(Why.AUTH_FAIL))
+            failure.show_host = failure.log_host = False
+            raise failure
+
+    def _auth_outcome(self, session: SmtpSession, authenticator: DriverInstance[Any], outcome: smtp_auth.Outcome) -> bool:
+        """Whether we are authenticated now; False: try the next."""
+        if outcome.status == "cancelled":
+            return False
+        if "a" not in session.startup:
+            session.startup += "a"
+        if outcome.status == "ok":
+            session.authenticated = True
+            session.authenticator = authenticator.name
+            client_id = authenticator.options.client_set_id
+            session.auth_id = self._expanded(client_id, "client_set_id") if client_id else ""
+            return True
+        if outcome.status == "error":
+            raise SetupError(outcome.message, int(Why.AUTH_FAIL))
+        text = outcome.reply.text if outcome.reply is not None else outcome.message
+        if outcome.status == "deferred" and outcome.reply is not None:
+            raise session.client.reply_failure(outcome.reply)
+        raise_event(self.options.event_action, "auth:fail", text, self.scope)
+        self._log(f"{authenticator.name} authenticator failed H={self.host.name} [{self.host.address}] {text}")
+        return False
+
+    # Odds and ends.
+
+    def _expanded(self, text: str, name: str) -> str:
+        try:
+            return self.scope.expand(text)
+        except ForcedFailure:
+            return ""
+        except ExpansionError as error:
+            raise SetupError(f"failed to expand {name}: {error}", int(Why.EXPAND_FAIL)) from None
+
+    @staticmethod
+    def _translated(failure: ClientFailure) -> SessionFailure:
+        """A failure of the conversation before MAIL is the host's (Exim spec 48.2)."""
+        number = failure.errno if failure.kind != REPLY else 0
+        translated = SessionFailure(failure.text, number, permanent=failure.permanent)
+        if failure.kind == CLOSED:
+            translated.number = int(Why.SMTP_CLOSED)
+        if failure.reply is not None:
+            translated.result_code = failure.reply.code
+        return translated
+
+
+def _connect_failure(failure: SessionFailure) -> SessionFailure:
+    failure.connecting = True
+    failure.show_host = False
+    return failure

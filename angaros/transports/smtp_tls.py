@@ -1,0 +1,151 @@
+"""TLS towards a host: whether, how strictly, with which records of the DNS (Exim spec 43.10, 43.18; RFC 7672)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from angaros.config.settings import split_list
+from angaros.model.errors import Why
+from angaros.model.events import raise_event
+from angaros.net import dane
+from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, VERIFY_TRY, TlsContext, TlsHooks, TlsSettings
+from angaros.net.tls_config import context_cache, expand_setting, openssl_options
+from angaros.transports.smtp_hosts import expand_host_list_option as listed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from angaros.config.config import DriverInstance
+    from angaros.model.delivery import Host
+    from angaros.model.scope import Scope
+
+
+class DaneError(Exception):
+    """DANE is wanted and does not work out. `permanent`: the addresses fail."""
+
+    def __init__(self, text: str, *, permanent: bool) -> None:
+        super().__init__(f"DANE error: {text}")
+        self.permanent = permanent
+        self.number = 0 if permanent else int(Why.DNS_DEFER)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsPolicy:
+    """What is to happen at one host."""
+
+    allowed: bool = True
+    """STARTTLS is used when offered."""
+    required: bool = False
+    on_connect: bool = False
+    tlsa: tuple[tuple[int, int, int, bytes], ...] = ()
+    """Usable DANE records; then TLS is required."""
+
+    @property
+    def mandatory(self) -> bool:
+        """Nothing goes out in the clear."""
+        return self.required or self.on_connect or bool(self.tlsa)
+
+
+def policy(instance: DriverInstance[Any], host: Host, port: int, scope: Scope) -> TlsPolicy:
+    """The policy for a host. Raises `DaneError`."""
+    options = instance.options
+    records = tuple(_tlsa_records(instance, host, port, scope))
+    return TlsPolicy(
+        allowed=not listed(options.hosts_avoid_tls, "hosts_avoid_tls", host, scope),
+        required=listed(options.hosts_require_tls, "hosts_require_tls", host, scope),
+        on_connect=(options.protocol or "") in ("smtps", "submissions"),
+        tlsa=records,
+    )
+
+
+def _tlsa_records(instance: DriverInstance[Any], host: Host, port: int, scope: Scope) -> Sequence[tuple[int, int, int, bytes]]:
+    """The TLSA records that count (Exim spec 43.18, RFC 7672 2.2)."""
+    options = instance.options
+    required = listed(options.hosts_require_dane, "hosts_require_dane", host, scope)
+    if not host.dnssec:
+        if required:
+            _fail_event(instance, "dnssec-invalid", scope)
+            raise DaneError(f"{host.name} lookup not DNSSEC", permanent=True)
+        return ()
+    if not required and not listed(options.hosts_try_dane, "hosts_try_dane", host, scope):
+        return ()
+    answer = scope.services.dns.query(f"_{port}._tcp.{host.name}", "TLSA", dnssec=True)
+    if answer.status == "again":
+        raise DaneError("tlsa lookup DEFER", permanent=False)
+    if answer.status == "ok" and not answer.authenticated:
+        message_id = scope.message.id if scope.message is not None else ""
+        scope.services.log.write(f"DANE error: TLSA lookup for {host.name} not DNSSEC", message_id=message_id)
+    records = dane.usable([data for _, data in answer.records]) if answer.status == "ok" and answer.authenticated else []
+    if not records and required:
+        _fail_event(instance, "dane-required", scope)
+        raise DaneError("tlsa lookup FAIL", permanent=True)
+    return records
+
+
+def _fail_event(instance: DriverInstance[Any], result_type: str, scope: Scope) -> None:
+    raise_event(instance.options.event_action, "dane:fail", result_type, scope)
+
+
+def client_context(
+    instance: DriverInstance[Any], host: Host, plan: TlsPolicy, scope: Scope, session: bytes = b""
+) -> tuple[TlsContext, str]:
+    """The context for the handshake, and the SNI. Raises `net.tls.TlsError`."""
+    options, services = instance.options, scope.services
+    harness = services.harness
+    danes = bool(plan.tlsa)
+    settings = TlsSettings(
+        server=False,
+        certificates=tuple(split_list(expand_setting(options.tls_certificate, "tls_certificate", scope))),
+        keys=tuple(split_list(expand_setting(options.tls_privatekey, "tls_privatekey", scope))),
+        verify=VERIFY_NO if danes else _verification(instance, host, scope),
+        authorities=expand_setting(options.tls_verify_certificates, "tls_verify_certificates", scope),
+        crl="" if danes else expand_setting(options.tls_crl, "tls_crl", scope),
+        ciphers=_ciphers(instance, danes, scope),
+        options=openssl_options(services.config),
+        alpn=tuple(split_list(expand_setting(options.tls_alpn, "tls_alpn", scope))),
+        require_alpn=listed(options.hosts_require_alpn, "hosts_require_alpn", host, scope),
+        request_ocsp=_ocsp_wanted(instance, host, plan, scope),
+        require_ocsp=listed(options.hosts_require_ocsp, "hosts_require_ocsp", host, scope),
+        resumption=listed(options.tls_resumption_hosts, "tls_resumption_hosts", host, scope),
+        check_validity=not (harness and harness.ocsp_always_valid()),
+    )
+    context = context_cache(services).context(settings, services.clock.now())
+    hooks = TlsHooks(
+        check_names=_names(instance, host, danes, scope),
+        tlsa=plan.tlsa,
+        session=session if settings.resumption else b"",
+    )
+    sni = str(host.name) if danes else expand_setting(options.tls_sni, "tls_sni", scope)
+    return context.with_hooks(hooks), sni
+
+
+def _verification(instance: DriverInstance[Any], host: Host, scope: Scope) -> str:
+    """Exim spec 30.4, tls_verify_hosts: with neither list set, all hosts must verify."""
+    options = instance.options
+    if options.tls_verify_hosts is None and options.tls_try_verify_hosts is None:
+        return VERIFY_REQUIRE
+    if listed(options.tls_verify_hosts, "tls_verify_hosts", host, scope):
+        return VERIFY_REQUIRE
+    return VERIFY_TRY if listed(options.tls_try_verify_hosts, "tls_try_verify_hosts", host, scope) else VERIFY_NO
+
+
+def _ciphers(instance: DriverInstance[Any], danes: bool, scope: Scope) -> str:
+    options = instance.options
+    found = expand_setting(options.dane_require_tls_ciphers, "dane_require_tls_ciphers", scope) if danes else ""
+    return found or expand_setting(options.tls_require_ciphers, "tls_require_ciphers", scope)
+
+
+def _ocsp_wanted(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, scope: Scope) -> bool:
+    """The default `*` means under DANE: only when all records name a trust anchor (Exim spec 43.18)."""
+    items = instance.options.hosts_request_ocsp
+    if plan.tlsa and items == "*":
+        return dane.usage_bits(plan.tlsa) == 1 << dane.USAGE_TA
+    return listed(items, "hosts_request_ocsp", host, scope)
+
+
+def _names(instance: DriverInstance[Any], host: Host, danes: bool, scope: Scope) -> tuple[str, ...]:
+    """Names of which one must be in the certificate."""
+    if not danes and not listed(instance.options.tls_verify_cert_hostnames, "tls_verify_cert_hostnames", host, scope):
+        return ()
+    return tuple(dict.fromkeys([str(name) for name in host.certificate_names] or [str(host.name)]))
