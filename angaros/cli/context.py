@@ -11,6 +11,8 @@ from angaros.cli.caller import Caller, identify
 from angaros.cli.invocation import Invocation
 from angaros.cli.parse import UsageError
 from angaros.config.config import Config
+from angaros.config.environment import WARNING as PURGE_WARNING
+from angaros.config.environment import apply_environment
 from angaros.config.site import Site, read_site
 from angaros.model.errors import ConfigError
 
@@ -54,9 +56,12 @@ def open_context(call: Invocation) -> Context:
         from angaros.daemon.privilege import become_caller
 
         become_caller()
+    purged = apply_environment(config.main)
     caller = identify(config, site)
     check_permission(call, config, caller)
     services = open_services(config, site, harness, debug=call.debug)
+    if purged and harness is None and os.geteuid() in (0, config.exim_uid):
+        services.log.write(PURGE_WARNING)
     return Context(call, site, config, caller, harness, services, os.geteuid() == 0)
 
 
