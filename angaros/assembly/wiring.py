@@ -116,7 +116,7 @@ def _expander() -> Any:
 def _lists(services: Services) -> Any:
     from angaros.lists.match import Matcher
 
-    return Matcher(services)
+    return Matcher()
 
 
 def _lookups(services: Services) -> Any:
