@@ -173,7 +173,7 @@ class Store:
         message.wireformat = body.wireformat
         message.queue_name = body.lock.queue_name
         message.max_received_linelength = max(message.max_received_linelength, body.max_line)
-        message.message_size = body.size + sum(len(header.text) for header in message.headers if header.kind != "*")
+        message.message_size = body.size + 1 + sum(len(header.text) for header in message.headers if header.kind != "*")
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Store:
         message.body_offset = len(message_id) + 3
         with suppress(FileNotFoundError):
             message.body_size = max(0, os.stat(message.body_path).st_size - message.body_offset)
-        message.message_size += message.body_size
+        message.message_size += 1 + message.body_size  # 1: the empty line
         done = Journal.read(f"{directory}/{message_id}-J")
         if done is not None:
             message.non_recipients |= done

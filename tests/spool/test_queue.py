@@ -93,7 +93,7 @@ def test_changes(queued: tuple[Store, Message]) -> None:
         "address <a@b> marked delivered by root",
     ]
     text = "".join(list_queue(spool, Listing(), NOW))
-    assert text == f" 1m    34 {one.id} <>\n        D a@b\n          c@d\n          q@w.e\n\n"
+    assert text == f" 1m    35 {one.id} <>\n        D a@b\n          c@d\n          q@w.e\n\n"
     assert "a@b" not in "".join(list_queue(spool, Listing(only_undelivered=True), NOW))
     assert "".join(list_queue(spool, Listing(only_ids=True), NOW)) == f"{one.id}\n"
 
