@@ -20,7 +20,8 @@ MAX_COMMAND_LINE = 10
 
 _HEAD = re.compile(r"[ \t\r\v\f]*[A-Z][A-Za-z0-9_]*(?=[ \t\r\v\f]*=)")
 _UPPER = re.compile(r"[A-Z]")
-_BUILTIN = re.compile(r"_[A-Z]")
+_BUILTIN = re.compile(r"(?=(_(?:HAVE|OPT|DRIVER|LOG|EXP|ACL|CRYPTO|DKIM|RESUME)_[A-Za-z0-9_]+))")
+"""What may be a built-in macro, overlapping ones too: their names begin like this (Exim spec 6.9)."""
 _NAME = re.compile(r"[A-Z][A-Za-z0-9_]*")
 _WHITE = " \t\r\v\f"
 
@@ -91,6 +92,15 @@ class Macros:
             raise MacroError(f'macro "{name}" is already defined (use "==" if you want to redefine it)')
         self._own[name] = Macro(name, value)
 
+    def _builtins_in(self, line: str) -> list[str]:
+        """Names of built-in macros that occur in the line, in their order."""
+        words = _BUILTIN.findall(line)
+        if not words:
+            return []
+        known = self.builtins
+        found = {word[:end] for word in words for end in range(3, len(word) + 1) if word[:end] in known}
+        return [name for name in known if name in found] if found else []
+
     def replace(self, line: str) -> tuple[str, bool]:
         """The line with macros replaced, and whether there were any."""
         if not _UPPER.search(line):
@@ -99,11 +109,10 @@ class Macros:
         if found := _HEAD.match(line):
             head, line = found.group(), line[found.end() :]
         replaced = False
-        if "_" in line and _BUILTIN.search(line):
-            for name, value in self.builtins.items():
-                if name in line:
-                    line = line.replace(name, value)
-                    replaced = True
+        if "_" in line:
+            for name in self._builtins_in(line):
+                line = line.replace(name, self.builtins[name])
+                replaced = True
         for name, macro in self._own.items():
             if name in line:
                 line = line.replace(name, macro.value)

@@ -11,7 +11,6 @@ Laws:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, overload
 
 # Kinds of options (Exim spec 6.11 to 6.18). In brackets the Python type.
@@ -62,31 +61,63 @@ UNSET_FIXED = -1000
 """`unset` of a FIXED option."""
 
 
-@dataclass(frozen=True, slots=True)
 class Option:
-    """One row."""
+    """One row. Never changed after its class body has been read."""
 
-    name: str
-    kind: str
-    default: Any
-    doc: str
-    expanded: bool = False
-    """Expanded before use (the manual's dagger)."""
-    items: str = ""
-    """Kind of list: `domain`, `host`, `address`, `local part`, `string`, `integer`; "" for no list."""
-    since: str = ""
-    spec: str = ""
-    """Chapter of Exim's manual."""
-    hidden: bool = False
-    """Not shown by `-bP`, no macro: obsolete or for tests only."""
-    obsolete: str = ""
-    """The option that it sets nowadays; "-" for none. Read and kept, as in Exim."""
-    precondition: bool = False
-    """Decides whether the router runs (the manual's double dagger)."""
-    macro: bool = True
-    """There is an `_OPT_...` macro for it."""
-    joiner: str = "\n"
-    """Between the texts of a REP_STR option."""
+    __slots__ = (
+        "name",
+        "kind",
+        "default",
+        "doc",
+        "expanded",
+        "items",
+        "since",
+        "spec",
+        "hidden",
+        "obsolete",
+        "precondition",
+        "macro",
+        "joiner",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        default: Any,
+        doc: str,
+        *,
+        expanded: bool = False,
+        items: str = "",
+        since: str = "",
+        spec: str = "",
+        hidden: bool = False,
+        obsolete: str = "",
+        precondition: bool = False,
+        macro: bool = True,
+        joiner: str = "\n",
+    ) -> None:
+        self.name = ""
+        self.kind = kind
+        self.default = default
+        self.doc = doc
+        self.expanded = expanded
+        """Expanded before use (the manual's dagger)."""
+        self.items = items
+        """Kind of list: `domain`, `host`, `address`, `local part`, `string`, `integer`; "" for no list."""
+        self.since = since
+        """Version of Exim; `angaros` for options of our own."""
+        self.spec = spec
+        """Chapter of Exim's manual."""
+        self.hidden = hidden
+        """Not shown by `-bP`: obsolete or for tests only."""
+        self.obsolete = obsolete
+        """The option that it sets nowadays; "-" for none. Read and kept, as in Exim."""
+        self.precondition = precondition
+        """Decides whether the router runs (the manual's double dagger)."""
+        self.macro = macro
+        """There is an `_OPT_...` macro for it."""
+        self.joiner = joiner
+        """Between the texts of a REP_STR option."""
 
 
 def attribute_of(name: str) -> str:
@@ -109,8 +140,8 @@ class Options:
         own: dict[str, Option] = {}
         for attribute, row in list(vars(cls).items()):
             if isinstance(row, Option):
-                name = attribute.rstrip("_")
-                own[name] = replace(row, name=name)
+                row.name = attribute.rstrip("_")
+                own[row.name] = row
                 setattr(cls, attribute, row.default)
         cls.OWN = own
         cls.OPTIONS = {**cls.OPTIONS, **own}
@@ -146,7 +177,7 @@ class Options:
 
 def row(kind: str, default: Any, doc: str, **facts: Any) -> Any:
     """A row of any kind; the functions below give it its Python type."""
-    return Option("", kind, default, doc, **facts)
+    return Option(kind, default, doc, **facts)
 
 
 def boolean(default: bool, doc: str, *, kind: str = BOOL, **facts: Any) -> bool:
