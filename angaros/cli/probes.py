@@ -36,7 +36,7 @@ def expand_strings(context: Context) -> int:
         from angaros.inbound.probe import load_test_message
 
         load_test_message(scope, call.message_file)
-    return run(scope, call.arguments, sys.stdin, write)
+    return run(scope, call.arguments, sys.stdin, write, admin=context.caller.admin)
 
 
 def address_test(context: Context) -> int:

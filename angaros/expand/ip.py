@@ -61,9 +61,9 @@ def groups(octets: bytes) -> list[str]:
 
 
 def short_ipv6(octets: bytes) -> str:
-    """The shortest spelling. # RFC 5952 4"""
+    """The shortest spelling; Exim shortens a single zero group, too. # RFC 5952 4"""
     numbers = [int(group, 16) for group in groups(octets)]
-    best_start, best_length, start = -1, 1, -1
+    best_start, best_length, start = -1, 0, -1
     for index in range(9):
         if index < 8 and numbers[index] == 0:
             if start < 0:

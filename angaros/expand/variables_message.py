@@ -97,7 +97,8 @@ def recipients_list(scope: Scope) -> str:
 
 
 def _recipients_shown(scope: Scope) -> bool:
-    return scope.where in RECIPIENTS_AT or scope.local.get("system_filter") == "1"
+    local = scope.local
+    return scope.where in RECIPIENTS_AT or local.get("show_recipients") == "1" or local.get("system_filter") == "1"
 
 
 def _joined(scope: Scope, separator: str, doubled: str) -> str:

@@ -184,7 +184,8 @@ class ForEach(Cond):
         local = scope.local
         saved = local.get("item")
         try:
-            for item in self._items(text):
+            items = self._items(text)
+            for item in items:
                 local["item"] = item
                 try:
                     holds = self.condition.eval(scope)
@@ -194,7 +195,7 @@ class ForEach(Cond):
                     raise inside(error, f'{error} inside "{self.name}" condition') from None
                 if holds is self.stop:
                     return self.stop
-            return not self.stop
+            return bool(items) and not self.stop
         finally:
             if saved is None:
                 local.pop("item", None)

@@ -257,7 +257,7 @@ class ListExtract(Node):
             raise fail('first argument of "listextract" must not be empty')
         if not is_number(text):
             raise fail('first argument of "listextract" must be numeric')
-        number = int(text) if text != "-" else 0
+        number = int(text[:20]) if text != "-" else 0
         items = split_list(self.data.eval(scope))
         if number < 0:
             number += len(items) + 1
@@ -275,7 +275,8 @@ def parse_listextract(p: Parser, name: str) -> Node:
     nodes: list[Node] = []
     for number in (1, 2):
         if p.skip_space() != "{":
-            return p.unfinished([*nodes, p.fail_curly(f"missing '{{' for arg {number} of listextract")])
+            missing = p.fail_curly(f"missing '{{' for arg {number} of listextract")
+            return ListExtract(nodes[0], missing, Branches(name)) if nodes else missing
         nodes.append(p.group())
         if p.broken:
             return p.unfinished(nodes)

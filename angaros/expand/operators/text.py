@@ -9,7 +9,11 @@ from angaros.expand.nodes import fail
 from angaros.model.text import like
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from angaros.model.scope import Scope
+
+    OperatorFunction = Callable[[str, str, Scope], str]
 
 _UPPER = {code: code - 32 for code in range(97, 123)}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -129,33 +133,51 @@ def _numbers(name: str, argument: str, signed: bool, most: int) -> tuple[int, in
     return value, min(int(second), 1 << 31) if second else -1
 
 
-def do_hash(text: str, argument: str, scope: Scope) -> str:
+def _hash(name: str) -> OperatorFunction:
     """# Exim spec 11.6 (hash)"""
-    from angaros.expand.items.strings import text_hash
 
-    length, limit = _numbers("hash", argument, False, 2)
-    return text_hash(text, length, limit)
+    def do(text: str, argument: str, scope: Scope) -> str:
+        from angaros.expand.items.strings import text_hash
+
+        length, limit = _numbers(name, argument, False, 2)
+        return text_hash(text, length, limit)
+
+    return do
 
 
-def do_nhash(text: str, argument: str, scope: Scope) -> str:
+def _nhash(name: str) -> OperatorFunction:
     """# Exim spec 11.6 (nhash)"""
-    from angaros.expand.items.strings import number_hash
 
-    first, second = _numbers("nhash", argument, False, 2)
-    return number_hash(text, first, second)
+    def do(text: str, argument: str, scope: Scope) -> str:
+        from angaros.expand.items.strings import number_hash
+
+        first, second = _numbers(name, argument, False, 2)
+        return number_hash(text, first, second)
+
+    return do
 
 
-def do_length(text: str, argument: str, scope: Scope) -> str:
+def _length(name: str) -> OperatorFunction:
     """# Exim spec 11.6 (length)"""
-    return text[: _numbers("length", argument, False, 1)[0]]
+    return lambda text, argument, scope: text[: _numbers(name, argument, False, 1)[0]]
 
 
-def do_substr(text: str, argument: str, scope: Scope) -> str:
+def _substr(name: str) -> OperatorFunction:
     """# Exim spec 11.6 (substr)"""
-    from angaros.expand.items.strings import substring
 
-    start, length = _numbers("substr", argument, True, 2)
-    return substring(text, start, length)
+    def do(text: str, argument: str, scope: Scope) -> str:
+        from angaros.expand.items.strings import substring
+
+        start, length = _numbers(name, argument, True, 2)
+        return substring(text, start, length)
+
+    return do
+
+
+do_hash, do_h = _hash("hash"), _hash("h")
+do_nhash, do_nh = _nhash("nhash"), _nhash("nh")
+do_length, do_l = _length("length"), _length("l")
+do_substr, do_s = _substr("substr"), _substr("s")
 
 
 # --- headerwrap --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,183 @@
+"""`exim -be`: expand strings for a person or a script. # Exim spec 5.3 (-be)
+
+Each argument, or else each line of standard input after a prompt, is expanded and the result written. A line that ends in a
+backslash goes on in the next; `NAME = value` defines a macro; `set acl_m0 = value` sets an ACL variable (`set,t`: a tainted one).
+
+Law: all output for the input that is there is written at once, and before more input is waited for: a program that talks to us
+line by line gets its answers, and 100,000 lines from a file cost a few system calls.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from angaros.model.errors import ExpansionError
+from angaros.model.text import taint
+
+if TYPE_CHECKING:
+    from angaros.config.macros import Macros
+    from angaros.model.scope import Scope
+
+CHUNK = 1 << 16
+"""Octets read at once."""
+PROMPT = "> "
+_WHITE = " \t\n\v\f\r"
+
+
+class Probe:
+    """One session of `-be`."""
+
+    __slots__ = ("_macros", "_ready", "_scope")
+
+    def __init__(self, scope: Scope, admin: bool) -> None:
+        self._scope = scope
+        self._macros = _macros(scope, admin)
+        self._ready: dict[str, str] = {}
+        """Lines seen, after macro replacement."""
+        scope.local["show_recipients"] = "1"
+
+    def answer(self, line: str) -> str:
+        """What one line gives, without newline."""
+        text = self._ready.get(line)
+        if text is None:
+            defined = self._define(line)
+            if defined is not None:
+                self._ready.clear()
+                return defined
+            if line.startswith(("set ", "set,")):
+                return self._set(line)
+            text = self._macros.replace(line)[0]
+            if len(self._ready) < 4096:
+                self._ready[line] = text
+        scope = self._scope
+        try:
+            return scope.expand(text)
+        except ExpansionError as error:
+            return f"Failed: {error}"
+        finally:
+            scope.local.pop("value", None)
+
+    def _define(self, line: str) -> str | None:
+        """A macro definition: what to say about it; None when the line is none."""
+        if not ("A" <= line[:1] <= "Z") or "=" not in line:
+            return None
+        name = line.partition("=")[0].rstrip(_WHITE)
+        if not name.replace("_", "").isalnum() or not name.isascii():
+            return None
+        from angaros.config.macros import MacroError
+
+        try:
+            self._macros.define_line(line)
+        except MacroError as error:
+            return f"Failed: {error}"
+        return f"Defined macro '{name}'"
+
+    def _set(self, line: str) -> str:
+        """`set[,t] acl_m0 = value`."""
+        options, _, rest = line[3:].partition(" ")
+        name, equals, value = rest.partition("=")
+        name = name.strip(_WHITE)
+        key = name.removeprefix("acl_")
+        if options not in ("", ",t"):
+            return f"Failed: bad option '{options[1:]}' for set"
+        if key == name or key[:1] not in ("c", "m") or not (key[1:2] == "_" or key[1:2].isdigit()):
+            return f'Failed: invalid variable name "{name}" after "set" (must start "acl_c" or "acl_m")'
+        if not equals:
+            return f'Failed: missing "=" after "{name}" in "set"'
+        try:
+            text = self._scope.expand(self._macros.replace(value.lstrip(_WHITE))[0])
+        except ExpansionError as error:
+            return f"Failed: {error}"
+        if options:
+            text = taint(text)
+        session, message = self._scope.session, self._scope.message
+        if key[0] == "c" and session is not None:
+            session.acl_c[key] = text
+        elif key[0] == "m" and message is not None:
+            message.acl_m[key] = text
+        return f"variable {key} set"
+
+
+def _macros(scope: Scope, admin: bool) -> Macros:
+    """The macros that lines may name; those of the configuration, often secrets, for administrators only."""
+    from angaros.config.macros import Macros
+
+    known = scope.services.config.macros
+    found = Macros(lambda: {name: macro.value for name, macro in known.items() if macro.builtin})
+    if admin:
+        for name, macro in known.items():
+            if macro.command_line:
+                found.define_command_line(name, macro.value)
+            elif not macro.builtin:
+                found.define(name, macro.value)
+    return found
+
+
+def _chunks(stdin: Any) -> Iterator[bytes]:
+    """Input as it comes."""
+    try:
+        descriptor = stdin.fileno()
+    except (AttributeError, OSError, ValueError):
+        text = stdin.read()
+        yield text if isinstance(text, bytes) else text.encode("latin-1")
+        return
+    while data := os.read(descriptor, CHUNK):
+        yield data
+
+
+def _batches(stdin: Any) -> Iterator[list[str]]:
+    """Complete physical lines, as many as have come."""
+    rest = ""
+    for data in _chunks(stdin):
+        lines = (rest + data.decode("latin-1")).split("\n")
+        rest = lines.pop()
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
+
+
+def _interactive() -> Iterator[list[str]]:
+    """Lines from a terminal, with editing and history."""
+    import readline  # noqa: F401  (its import gives `input` line editing)
+
+    while True:
+        try:
+            yield [input(PROMPT).encode(sys.stdin.encoding or "utf-8", "surrogateescape").decode("latin-1")]
+        except EOFError:
+            return
+
+
+def run(scope: Scope, arguments: Sequence[str], stdin: Any, write: Callable[[str], None], *, admin: bool = True) -> int:
+    """The whole mode; returns the exit status. `write` gets text of octets."""
+    probe = Probe(scope, admin)
+    if arguments:
+        for argument in arguments:
+            write(probe.answer(argument) + "\n")
+        return 0
+    terminal = bool(getattr(stdin, "isatty", lambda: False)())
+    prompt = "" if terminal else PROMPT
+    if prompt:
+        write(prompt)
+    pending: str | None = None
+    for batch in _interactive() if terminal else _batches(stdin):
+        out: list[str] = []
+        for line in batch:
+            if line[-1:] in ("\\", " ", "\t", "\r"):
+                line = line.rstrip(_WHITE)
+            if pending is not None:
+                line = pending + line.lstrip(_WHITE)
+                pending = None
+            if line[-1:] == "\\":
+                pending = line[:-1]
+                continue
+            out.append(probe.answer(line))
+            out.append("\n" + prompt)
+        write("".join(out))
+    if pending is not None:
+        write(probe.answer(pending) + "\n" + prompt)
+    write("\n")
+    return 0
