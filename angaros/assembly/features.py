@@ -76,8 +76,8 @@ def _is_there(module: str) -> bool:
         return False
 
 
-def collect() -> Features:
-    """All that is there."""
+def collect(*, libraries: bool = False) -> Features:
+    """All that is there; `libraries`: with their versions, which loads them."""
     claims = [claim for claim in CLAIMS if all(_is_there(module) for module in claim.needs)]
     lookups = lookup_names()
     return Features(
@@ -91,7 +91,7 @@ def collect() -> Features:
         transports=_drivers("transports", "transport"),
         malware=_malware(),
         families=_families(),
-        libraries=_libraries(),
+        libraries=_libraries() if libraries else (),
         openssl_options=_openssl_options(),
     )
 
@@ -132,7 +132,7 @@ def _malware() -> tuple[str, ...]:
 
 
 def _openssl_options() -> tuple[str, ...]:
-    from angaros.net.tls_context import OPTION_NUMBERS
+    from angaros.net.openssl_options import OPTION_NUMBERS
 
     return tuple(name for name in OPTION_NUMBERS if name != "all")
 

@@ -295,7 +295,7 @@ def _check_openssl_options(text: str | None) -> None:
     """Names are checked when the configuration is read; a value with `$` is expanded, and checked, when TLS starts."""
     if not text or "$" in text:
         return
-    from angaros.net.tls_context import parse_openssl_options
+    from angaros.net.openssl_options import parse_openssl_options
 
     if parse_openssl_options(tuple(text.split())) is None:
         raise config_error(f"openssl_options parse error: {text}")

@@ -16,7 +16,7 @@ def version(context: Context) -> int:
     from angaros.assembly.features import collect
     from angaros.assembly.version import version_text
 
-    write(version_text(collect(), context.site, context.config))
+    write(version_text(collect(libraries=True), context.site, context.config))
     for warning in context.config.warnings:
         print(f"exim: {warning}", file=sys.stderr)
     return 0
