@@ -1,4 +1,4 @@
-"""Names of OpenSSL's options (Exim spec 14, `openssl_options`). Apart from `tls_context`, so that checking them loads no OpenSSL."""
+"""Names of OpenSSL's options (Exim spec 14, `openssl_options`), apart from `tls_context`: checking them loads no OpenSSL."""
 
 from __future__ import annotations
 
