@@ -7,13 +7,15 @@ and answers with what came of it; it never delivers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from angaros.model.delivery import Delivery
 from angaros.model.errors import ExpansionError, ForcedFailure
 from angaros.model.interfaces import Services
 from angaros.model.scope import Scope
+from angaros.model.text import like
 from angaros.routers import registry
-from angaros.routers.address import apply_percent_hack, child_of, resplit
+from angaros.routers.address import apply_percent_hack, child_of, copy_properties, resplit
 from angaros.routers.conditions import DEFER, SKIP, check, strip_affixes, tests_of
 from angaros.routers.outcome import Answer, Mode, RouteOutcome
 from angaros.routers.router import Prepared, Run
@@ -247,12 +249,15 @@ def _is_loop(router: Prepared, delivery: Delivery) -> bool:
 
 
 def _unseen_copy(delivery: Delivery, next_router: str) -> Delivery:
-    """The copy that goes on: inherits data, but not changes of headers (Exim spec 15, unseen)."""
-    copy = child_of(delivery, delivery.address)
+    """The copy that goes on. It and `delivery` become children of one parent, the address as it was; it inherits data, but not
+    changes of headers (Exim spec 15, unseen)."""
+    origin = replace(delivery, children=1, hosts=[], fallback_hosts=[], extra={}, props=copy_properties(delivery.props))
+    delivery.parent = origin
+    delivery.unique = like(f"{delivery.unique}/{delivery.router}", delivery.unique)
+    copy = child_of(origin, delivery.address)
     copy.start_router = next_router
     copy.props.headers_add = []
     copy.props.headers_remove = ""
-    copy.extra["unseen"] = True
     return copy
 
 

@@ -145,7 +145,7 @@ def qualify_child(run: Run, address: str, backslashed: bool = False) -> str:
             domain = scope.services.config.main.qualify_recipient
         address = concat([address, "@", domain])
     if options.rewrite and scope.services.config.rewrite_rules:
-        address = rewrite_address(address, scope, "T", qualify_recipient=True)
+        address = rewrite_address(address, scope, "T")
     return address
 
 

@@ -1,0 +1,122 @@
+"""Delivering one message: `deliver_message` by its id, `deliver_held` when it is in memory already. Exim spec 3.13.
+
+Laws:
+- Whoever holds the lock delivers; the lock is released here, however the attempt ends.
+- Works on the command line (blocking, perhaps as root) and in a worker (greenlets, no privilege) alike: nothing forks here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from angaros.delivery import freezing
+from angaros.delivery.attempt import Attempt
+from angaros.delivery.finish import finish
+from angaros.delivery.options import DeliverOptions, DeliverStatus
+from angaros.delivery.recipients import take_recipients
+from angaros.delivery.routing import route_all
+from angaros.model.interfaces import Services
+from angaros.model.message import Message
+from angaros.model.scope import Scope
+
+if TYPE_CHECKING:
+    from angaros.spool.locks import SpoolLock
+
+IMMEDIATE = DeliverOptions(immediate=True)
+LATER = DeliverOptions()
+
+
+def deliver_message(
+    services: Services, message_id: str, options: DeliverOptions = LATER, *, queue_name: str = ""
+) -> DeliverStatus:
+    """Deliver a message from the spool."""
+    from angaros.spool.codec import SpoolFormatError
+
+    store = services.store
+    try:
+        lock = store.lock(message_id, queue_name)
+    except FileNotFoundError:
+        services.log.write(f"Spool file {message_id}-D not found", message_id=message_id, selector="")
+        return DeliverStatus.MISSING
+    if lock is None:
+        services.log.write(
+            "Spool file is locked (another process is handling this message)", message_id=message_id, selector="skip_delivery"
+        )
+        return DeliverStatus.LOCKED
+    try:
+        message = store.load(message_id, lock, queue_name)
+    except FileNotFoundError:
+        lock.release()
+        return DeliverStatus.MISSING
+    except SpoolFormatError as error:
+        lock.release()
+        services.log.write(str(error), message_id=message_id)
+        return DeliverStatus.ERROR
+    except BaseException:
+        lock.release()
+        raise
+    return deliver_held(services, message, lock, options)
+
+
+def deliver_held(
+    services: Services, message: Message, lock: SpoolLock | None, options: DeliverOptions = IMMEDIATE
+) -> DeliverStatus:
+    """Deliver a message that is in memory and locked; then the messages that wait for a host it went to."""
+    next_messages: list[str] = []
+    try:
+        attempt = _attempt(services, message, lock, options)
+        status = _run(attempt)
+        next_messages = attempt.next_messages
+    finally:
+        if lock is not None:
+            lock.release()
+    for message_id in next_messages:
+        deliver_message(services, message_id, options)
+    return status
+
+
+def _attempt(services: Services, message: Message, lock: SpoolLock | None, options: DeliverOptions) -> Attempt:
+    scope = Scope(services, session=message.session, message=message)
+    scope.where = "delivery"
+    msglog = services.store.message_log(message.id, message.queue_name)
+    attempt = Attempt(services, message, lock, options, scope, msglog, started=services.clock.now())
+    message.first_delivery = message.deliver_firsttime
+    if services.harness is not None:
+        services.random = services.harness.start_delivery()
+        if options.age >= 0:
+            message.received_time = services.clock.now() - options.age
+    return attempt
+
+
+def _run(attempt: Attempt) -> DeliverStatus:
+    failure = ""
+    if attempt.message.frozen:
+        decision = freezing.consider(attempt)
+        if decision == "skip":
+            return DeliverStatus.SKIPPED
+        failure = decision
+    if attempt.options.give_up:
+        failure = "delivery cancelled by administrator"
+    system_filter = attempt.services.config.main.system_filter
+    if system_filter is not None and not failure:
+        from angaros.delivery.system_filter import run_system_filter
+
+        failure = run_system_filter(attempt)
+        if attempt.frozen_now:
+            return finish(attempt)
+    if not attempt.extra.get("recipients_ignored"):
+        take_recipients(attempt, failure)
+    route_all(attempt)
+    _deliver(attempt)
+    return finish(attempt)
+
+
+def _deliver(attempt: Attempt) -> None:
+    if attempt.local:
+        from angaros.delivery.local import deliver_local
+
+        deliver_local(attempt)
+    if attempt.remote:
+        from angaros.delivery.remote import deliver_remote
+
+        deliver_remote(attempt)

@@ -1,0 +1,123 @@
+"""The end of an attempt: hints, bounces, warnings, freezing, and what the spool keeps. Exim spec 3.7, 3.13 to 3.17.
+
+Order, as in Exim's log: retry hints (time-outs become failures), success notices, bounces, `Completed`; or warnings, freezing and
+the new -H file.
+"""
+
+from __future__ import annotations
+
+from angaros.delivery import bounces, freezing, notices, retrying, warnings
+from angaros.delivery.attempt import Attempt, Fate
+from angaros.delivery.done import mark_done
+from angaros.delivery.options import DeliverStatus
+from angaros.logs import lines
+from angaros.model.events import raise_event
+from angaros.model.message import Recipient
+
+
+def finish(attempt: Attempt) -> DeliverStatus:
+    """Conclude the attempt."""
+    if attempt.options.mua_wrapper:
+        return _finish_mua(attempt)
+    retrying.update_hints(attempt)
+    fail_timed_out(attempt)
+    if attempt.options.give_up:
+        _give_up(attempt)
+    notices.send_success_notices(attempt)
+    bounces.send_bounces(attempt)
+    if attempt.deferred or attempt.message.frozen:
+        return _keep(attempt)
+    return _complete(attempt)
+
+
+def fail_timed_out(attempt: Attempt) -> None:
+    """Addresses whose retry time has run out: failed after all."""
+    for fate in attempt.extra.pop("timed_out", ()):
+        delivery = fate.delivery
+        original = delivery.onetime_parent or delivery.root().address
+        shown = f" <{original}>" if original != delivery.address else ""
+        text = f"** {delivery.address}{shown}: retry timeout exceeded"
+        attempt.log(text)
+        attempt.msglog.append(text)
+        delivery.timed_out = True
+        attempt.failed.insert(0, Fate(delivery, fate.result))
+        if attempt.services.config.main.event_action and not delivery.transport:
+            raise_event(
+                attempt.services.config.main.event_action,
+                "msg:fail:internal",
+                "retry timeout exceeded",
+                attempt.scope.child(delivery),
+            )
+
+
+def _give_up(attempt: Attempt) -> None:
+    """-Mg: no more attempts."""
+    for fate in attempt.deferred:
+        fate.result.message = fate.result.message or "delivery cancelled by administrator"
+        attempt.failed.append(fate)
+    attempt.deferred = []
+
+
+def _complete(attempt: Attempt) -> DeliverStatus:
+    """S7: nothing is left."""
+    services, message = attempt.services, attempt.message
+    attempt.msglog.discard() if not services.config.main.preserve_message_logs else attempt.msglog.flush()
+    if attempt.journal is not None:
+        attempt.journal.close()
+    services.store.remove(message)
+    attempt.log(lines.completed_line(message, services.clock.now(), services.log))
+    if services.config.main.event_action:
+        raise_event(services.config.main.event_action, "msg:complete", "", attempt.scope)
+    return DeliverStatus.COMPLETED
+
+
+def _keep(attempt: Attempt) -> DeliverStatus:
+    """S6: something stays in the queue."""
+    message = attempt.message
+    _keep_one_time(attempt)
+    warnings.warn_of_delay(attempt)
+    if message.deliver_firsttime:
+        message.deliver_firsttime = False
+        attempt.update_spool = True
+    if attempt.frozen_now and not message.frozen:
+        freezing.freeze(attempt)
+    attempt.msglog.flush()
+    if attempt.journal is not None:
+        attempt.journal.close()
+        attempt.update_spool = True
+    if attempt.update_spool:
+        attempt.services.store.update(message)
+    return DeliverStatus.KEPT
+
+
+def _keep_one_time(attempt: Attempt) -> None:
+    """`one_time`: what redirection generated becomes a recipient, and the address it came from is done. Exim spec 22.10."""
+    message = attempt.message
+    for fate in attempt.deferred:
+        delivery = fate.delivery
+        if not delivery.onetime_parent or delivery.parent is None:
+            continue
+        if delivery.is_pipe or delivery.is_file or delivery.is_autoreply:
+            continue
+        number = delivery.recipient_number
+        if any(recipient.address == delivery.address for recipient in message.recipients):
+            parent_done = True
+        else:
+            message.recipients.append(
+                Recipient(delivery.address, delivery.props.errors_to, delivery.dsn_flags, delivery.orcpt, parent=number)
+            )
+            parent_done = True
+        if parent_done:
+            message.non_recipients.add(delivery.root().unique)
+            attempt.update_spool = True
+
+
+def _finish_mua(attempt: Attempt) -> DeliverStatus:
+    """`mua_wrapper`: one transaction, all or nothing; nothing is kept. Exim spec 52."""
+    ok = not attempt.deferred and not attempt.failed
+    for fate in attempt.deferred + attempt.failed:
+        mark_done(attempt, fate.delivery)
+    attempt.msglog.discard()
+    attempt.services.store.remove(attempt.message)
+    attempt.log("Completed")
+    return DeliverStatus.MUA_SUCCEEDED if ok else DeliverStatus.MUA_FAILED

@@ -1,0 +1,46 @@
+"""From the message's recipients to the addresses of this attempt. Exim spec 3.13."""
+
+from __future__ import annotations
+
+from angaros.delivery.attempt import Attempt
+from angaros.delivery.settle import fail, routing_result
+from angaros.model.delivery import Delivery
+from angaros.model.message import Recipient
+from angaros.model.text import taint
+from angaros.routers.address import new_delivery
+
+TOO_MANY_RECEIVED = 'Too many "Received" headers - suspected mail loop'
+
+
+def take_recipients(attempt: Attempt, failure: str = "") -> None:
+    """Queue every recipient that is not done; with `failure` each fails with that text."""
+    message = attempt.message
+    loop = failure or (TOO_MANY_RECEIVED if _is_looping(attempt) else "")
+    for number, recipient in enumerate(message.recipients):
+        delivery = delivery_for(attempt, recipient, number)
+        if delivery.unique in message.non_recipients:
+            continue
+        if loop:
+            delivery.message = loop
+            fail(attempt, delivery, routing_result(delivery, "fail"))
+        else:
+            attempt.new.append(delivery)
+
+
+def delivery_for(attempt: Attempt, recipient: Recipient, number: int) -> Delivery:
+    """The delivery of an envelope recipient."""
+    delivery = new_delivery(taint(recipient.address))
+    delivery.recipient_number = number
+    if recipient.errors_to:
+        delivery.props.errors_to = recipient.errors_to
+    if 0 <= recipient.parent < len(attempt.message.recipients):
+        delivery.onetime_parent = attempt.message.recipients[recipient.parent].address
+    delivery.dsn_flags = recipient.dsn_flags
+    delivery.orcpt = recipient.orcpt
+    return delivery
+
+
+def _is_looping(attempt: Attempt) -> bool:
+    """More `Received:` lines than `received_headers_max`. RFC 5321 6.3."""
+    count = sum(1 for header in attempt.message.headers if header.kind == "P")
+    return count > int(attempt.services.config.main.received_headers_max)

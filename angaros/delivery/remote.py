@@ -1,0 +1,213 @@
+"""Remote deliveries: grouped by transport, hosts and envelope; several groups at a time. Exim spec 3.13, 14."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from angaros.delivery import parallel
+from angaros.delivery.attempt import Attempt
+from angaros.delivery.batches import depends, same_envelope
+from angaros.delivery.environment import EnvironmentFault, set_return_path, transport_scope
+from angaros.delivery.settle import settle
+from angaros.delivery.size import size_fault
+from angaros.lists.parse import split_list
+from angaros.model.delivery import Delivery, DeliveryResult
+from angaros.model.errors import ListDefer, Why
+from angaros.model.scope import Scope
+from angaros.net.hosts import build_host_list
+from angaros.transports import smtp
+from angaros.transports.attempt import Attempt as SmtpAttempt
+
+EXPLICITLY_QUEUED = "SMTP delivery explicitly queued"
+
+
+def deliver_remote(attempt: Attempt) -> None:
+    """Deliver all of `attempt.remote`, then what is left to fallback hosts."""
+    if not attempt.remote:
+        return
+    if attempt.options.local_only:
+        _put_all_off(attempt, "", Why.LOCAL_ONLY)
+        return
+    if attempt.options.queue_smtp and not attempt.options.queue_run:
+        _put_all_off(attempt, EXPLICITLY_QUEUED, 0)
+        return
+    sort_by_domains(attempt)
+    fallback: list[Delivery] = []
+    _deliver_groups(attempt, take_groups(attempt), fallback)
+    if fallback:
+        attempt.remote = fallback
+        _deliver_groups(attempt, take_groups(attempt), None)
+
+
+def _put_all_off(attempt: Attempt, text: str, errno: int) -> None:
+    while attempt.remote:
+        delivery = attempt.remote.pop(0)
+        settle(attempt, delivery, DeliveryResult("defer", message=text or "remote deliveries suppressed", basic_errno=errno))
+
+
+def sort_by_domains(attempt: Attempt) -> None:
+    """`remote_sort_domains`. Exim spec 14."""
+    text = attempt.services.config.main.remote_sort_domains
+    if text is None or len(attempt.remote) < 2:
+        return
+    patterns = split_list(attempt.scope.expand(text))
+    ranked = [(_rank(attempt, delivery, patterns), delivery) for delivery in attempt.remote]
+    ranked.sort(key=lambda pair: pair[0])
+    attempt.remote = [delivery for _, delivery in ranked]
+
+
+def _rank(attempt: Attempt, delivery: Delivery, patterns: list[str]) -> int:
+    for number, pattern in enumerate(patterns):
+        try:
+            if attempt.services.lists.match_domain(delivery.domain, pattern.replace(":", "::"), attempt.scope, expand=False):
+                return number
+        except ListDefer:
+            continue
+    return len(patterns)
+
+
+def take_groups(attempt: Attempt) -> list[list[Delivery]]:
+    """Addresses that can go over one connection together; `attempt.remote` is empty afterwards."""
+    groups: list[list[Delivery]] = []
+    waiting, attempt.remote = attempt.remote, []
+    while waiting:
+        first = waiting[0]
+        instance = attempt.services.config.transports[first.transport]
+        one_domain = not _multi_domain(attempt, instance, first) or depends(attempt, instance, "domain")
+        one_local_part = depends(attempt, instance, "local_part")
+        group = [first]
+        rest: list[Delivery] = []
+        for delivery in waiting[1:]:
+            same = (
+                delivery.transport == first.transport
+                and (not one_domain or delivery.domain == first.domain)
+                and (not one_local_part or delivery.local_part == first.local_part)
+                and same_hosts(delivery, first)
+                and same_envelope(delivery, first)
+            )
+            (group if same else rest).append(delivery)
+        groups.append(group)
+        waiting = rest
+    return groups
+
+
+def _multi_domain(attempt: Attempt, instance: Any, delivery: Delivery) -> bool:
+    value = instance.options.multi_domain
+    if isinstance(value, bool):
+        return value
+    text = attempt.scope.child(delivery).expand(value).strip().lower()
+    return text in ("true", "yes")
+
+
+def same_hosts(one: Delivery, other: Delivery) -> bool:
+    """The same hosts; those of equal MX preference may be in another order."""
+    a, b = one.hosts, other.hosts
+    if len(a) != len(b):
+        return False
+    if not a or (len(a) == 1 and a[0].name == b[0].name and a[0].port == b[0].port):
+        return True
+    return _host_keys(one) == _host_keys(other)
+
+
+def _host_keys(delivery: Delivery) -> list[tuple[int, list[tuple[str, str, int]]]]:
+    """Runs of equal preference, each in an order of its own."""
+    runs: list[tuple[int, list[tuple[str, str, int]]]] = []
+    for host in delivery.hosts:
+        key = (host.name.lower(), host.address, host.port)
+        if host.mx >= 0 and runs and runs[-1][0] == host.mx:
+            runs[-1][1].append(key)
+            runs[-1][1].sort()
+        else:
+            runs.append((host.mx, [key]))
+    return runs
+
+
+def _deliver_groups(attempt: Attempt, groups: list[list[Delivery]], fallback: list[Delivery] | None) -> None:
+    attempt.open_count = sum(len(group) for group in groups)
+    limit = attempt.services.config.main.remote_max_parallel
+    if len(groups) == 1:
+        _deliver_group(attempt, groups[0], fallback)
+    else:
+        calls = [lambda group=group: _deliver_group(attempt, group, fallback) for group in groups]
+        attempt.services.waiter.gather(calls, limit)
+    attempt.open_count = 0
+
+
+def _deliver_group(attempt: Attempt, group: list[Delivery], fallback: list[Delivery] | None) -> None:
+    instance = attempt.services.config.transports[group[0].transport]
+    results = _results(attempt, instance, group)
+    for delivery, result in zip(group, results, strict=True):
+        attempt.open_count -= 1
+        if fallback is not None and result.status == "defer" and _falls_back(attempt, instance, delivery, result):
+            fallback.append(delivery)
+            continue
+        flag = "*>" if attempt.message.dont_deliver else "->" if result.followed else "=>"
+        settle(attempt, delivery, result, flag)
+
+
+def _falls_back(attempt: Attempt, instance: Any, delivery: Delivery, result: DeliveryResult) -> bool:
+    """Give the address its fallback hosts, if it has any: the router's, else the transport's. Exim spec 15, 30.4."""
+    hosts = delivery.fallback_hosts
+    if not hosts and instance.options.fallback_hosts:
+        text = attempt.scope.child(delivery).expand(instance.options.fallback_hosts)
+        hosts = build_host_list(text, bool(instance.options.hosts_randomize), attempt.scope)
+    if not hosts or result.basic_errno == Why.CONCURRENCY:
+        return False
+    delivery.extra.setdefault("retries", []).extend(result.retries)
+    delivery.hosts, delivery.fallback_hosts = hosts, []
+    return True
+
+
+def _results(attempt: Attempt, instance: Any, group: list[Delivery]) -> list[DeliveryResult]:
+    scope = transport_scope(attempt, instance, group[0])
+    try:
+        set_return_path(attempt, instance, group[0], scope)
+    except EnvironmentFault as fault:
+        if fault.panic:
+            attempt.log(str(fault), panic=True)
+        return [DeliveryResult(fault.status, message=str(fault), basic_errno=fault.errno) for _ in group]
+    refusal = size_fault(attempt, instance, scope)
+    if refusal is not None:
+        return [DeliveryResult(refusal.status, message=refusal.message, basic_errno=refusal.basic_errno) for _ in group]
+    if attempt.message.dont_deliver:
+        return [_pretended(delivery) for delivery in group]
+    with parallel.slot(attempt, instance, scope) as free:
+        if not free:
+            text = "concurrency limit reached for transport"
+            return [DeliveryResult("defer", message=text, basic_errno=Why.CONCURRENCY) for _ in group]
+        return _call(attempt, instance, group, scope)
+
+
+def _pretended(delivery: Delivery) -> DeliveryResult:
+    """-N."""
+    host = delivery.hosts[0] if delivery.hosts else None
+    return DeliveryResult("ok", host=host, smtp_response="delivery bypassed by -N option")
+
+
+def _smtp_attempt(attempt: Attempt, scope: Scope) -> SmtpAttempt:
+    options = attempt.options
+    return SmtpAttempt(
+        message=attempt.message,
+        return_path=scope.local.get("return_path", ""),
+        lock=attempt.lock,
+        forced=options.forced,
+        queue_run=options.queue_run,
+        first=options.immediate,
+        two_stage_first=options.first_pass,
+        queue_smtp=options.first_pass,
+        log_both=attempt.log_both,
+        may_continue=options.may_continue,
+    )
+
+
+def _call(attempt: Attempt, instance: Any, group: list[Delivery], scope: Scope) -> list[DeliveryResult]:
+    started = attempt.services.clock.now()
+    results = smtp.deliver(instance, group, scope, _smtp_attempt(attempt, scope))
+    finished = attempt.services.clock.now()
+    for result in results:
+        if result.detail.get("next_message"):
+            attempt.next_messages.append(result.detail["next_message"])
+        result.started = result.started or started
+        result.finished = result.finished or finished
+        result.return_path = result.return_path or scope.local.get("return_path", "")
+    return results

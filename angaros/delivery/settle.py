@@ -1,0 +1,120 @@
+"""What becomes of an address: log lines, records, lists. Exim spec 3.13, 53.
+
+Each outcome of a router or transport comes through here exactly once per attempt (`succeed`, `defer`, `fail`).
+"""
+
+from __future__ import annotations
+
+import os
+
+from angaros.delivery.attempt import Attempt, Fate
+from angaros.delivery.done import journal, mark_done
+from angaros.logs import lines
+from angaros.model.delivery import Delivery, DeliveryResult
+from angaros.model.events import action_of, delivery_event
+from angaros.model.message import DSN_NOTIFY_SUCCESS
+
+
+def settle(attempt: Attempt, delivery: Delivery, result: DeliveryResult, flag: str = "=>", shadow: str = "") -> None:
+    """Act on a transport's result."""
+    if result.status == "ok":
+        succeed(attempt, delivery, result, flag, shadow)
+    elif result.status == "fail":
+        fail(attempt, delivery, result)
+    else:
+        if result.status == "panic":
+            result.special_action = "freeze"
+        defer(attempt, delivery, result)
+
+
+def routing_result(delivery: Delivery, status: str) -> DeliveryResult:
+    """A result for something that never reached a transport."""
+    return DeliveryResult(
+        status=status,
+        message=delivery.message,
+        user_message=delivery.user_message,
+        basic_errno=delivery.basic_errno,
+        more_errno=delivery.more_errno,
+        special_action=delivery.special_action,
+    )
+
+
+def _quiet(attempt: Attempt, delivery: Delivery) -> bool:
+    """`disable_logging` on the router or transport. Exim spec 15, 24."""
+    config = attempt.services.config
+    transport = config.transports.get(delivery.transport) if delivery.transport else None
+    if transport is not None and transport.options.disable_logging:
+        return True
+    from angaros.routers.chain import prepared
+
+    router = prepared(attempt.services, delivery.router) if delivery.router else None
+    return router is not None and bool(router.options.disable_logging)
+
+
+def succeed(attempt: Attempt, delivery: Delivery, result: DeliveryResult, flag: str = "=>", shadow: str = "") -> None:
+    """Delivered, or discarded on purpose."""
+    attempt.succeeded.insert(0, Fate(delivery, result))
+    if delivery.transport and not delivery.extra.get("bypassed"):
+        via = f" <{delivery.parent.address}>" if delivery.parent is not None else ""
+        attempt.msglog.append(f"{delivery.address}{via}: {delivery.transport} transport succeeded")
+    journal(attempt, mark_done(attempt, delivery))
+    if not _quiet(attempt, delivery):
+        how = _appearance(attempt, result, shadow)
+        attempt.log(lines.delivery_line(flag, delivery, result, attempt.message, attempt.services.log, how))
+    if delivery.transport and action_of(attempt.scope, delivery.transport):
+        delivery_event("msg:delivery", result.smtp_response, attempt.scope, delivery, result)
+
+
+def _appearance(attempt: Attempt, result: DeliveryResult, shadow: str = "") -> lines.Attempt:
+    return lines.Attempt(
+        shadow=shadow,
+        sequence=result.sequence,
+        return_path=result.return_path,
+        dkim=result.dkim,
+        startup=result.startup,
+        now=attempt.services.clock.now(),
+        top_bit=attempt.services.config.main.print_topbitchars,
+    )
+
+
+def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: str = "") -> None:
+    """Left for later. `kind`: word before `defer` in the log when no driver is named (`routing`)."""
+    attempt.deferred.insert(0, Fate(delivery, result))
+    if result.special_action == "freeze":
+        attempt.frozen_now = True
+    if attempt.options.first_pass and delivery.transport:
+        return
+    log = attempt.services.log
+    text = lines.defer_line(delivery, result, attempt.message, log, _appearance(attempt, result))
+    if kind and not delivery.router:
+        text = text.replace(" defer (", f" {kind} defer (", 1)
+    selector = lines.defer_selector(result)
+    if not _quiet(attempt, delivery):
+        attempt.log(text, selector=selector)
+    if not selector or log.selected(selector):
+        attempt.msglog.append(text.removeprefix("== "))
+    if delivery.transport and action_of(attempt.scope, delivery.transport):
+        delivery_event("msg:rcpt:defer", result.message or _strerror(result), attempt.scope, delivery, result)
+
+
+def _strerror(result: DeliveryResult) -> str:
+    return os.strerror(result.basic_errno) if result.basic_errno > 0 else ""
+
+
+def fail(attempt: Attempt, delivery: Delivery, result: DeliveryResult) -> None:
+    """Failed for good: a bounce will tell."""
+    attempt.failed.insert(0, Fate(delivery, result))
+    text = lines.failure_line(delivery, result, attempt.message, attempt.services.log, _appearance(attempt, result))
+    if not _quiet(attempt, delivery):
+        attempt.log(text)
+    attempt.msglog.append(text)
+    if delivery.transport:
+        if action_of(attempt.scope, delivery.transport):
+            delivery_event("msg:fail:delivery", result.message, attempt.scope, delivery, result)
+    elif attempt.services.config.main.event_action:
+        delivery_event("msg:fail:internal", result.message, attempt.scope, delivery, result)
+
+
+def wants_success(delivery: Delivery) -> bool:
+    """Whether NOTIFY=SUCCESS holds for the address. RFC 3461 4.1."""
+    return bool(delivery.dsn_flags & DSN_NOTIFY_SUCCESS)
