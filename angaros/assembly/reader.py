@@ -169,6 +169,7 @@ class _Reader:
             lines=tuple(self.source.kept),
             extra={"builtins": lambda: macros.builtins},
         )
+        self.warnings += sections.warnings
         self._note_missing(config)
         config = replace(config, warnings=tuple(self.warnings))
         if self.reading.check_acls and config.acls:

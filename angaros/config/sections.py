@@ -54,6 +54,7 @@ class SectionReader:
         self.retry: list[RetryRule] = []
         self.rewrite: list[RewriteRule] = []
         self.local_scan: dict[str, str] = {}
+        self.warnings: list[str] = []
         self.after_main: Callable[[], None] | None = None
         """Called when the main section has been read: defaults and checks of main options come before the drivers'."""
 
@@ -86,7 +87,7 @@ class SectionReader:
             case "routers" | "transports" | "authenticators":
                 return self._read_drivers(name[:-1])
             case "retry":
-                return self._read_rules(lambda line, place: self.retry.append(rules.parse_retry_rule(line, place)))
+                return self._read_rules(self._add_retry_rule)
             case "rewrite":
                 return self._read_rules(lambda line, place: self.rewrite.append(rules.parse_rewrite_rule(line, place)))
             case _:
@@ -261,6 +262,12 @@ class SectionReader:
             except ValueError as error:
                 raise self.source.error(str(error)) from None
         return None
+
+    def _add_retry_rule(self, line: str, place: Position) -> None:
+        rule = rules.parse_retry_rule(line, place)
+        if rule.error_text.lower() == "timeout_dns":
+            self.warnings.append(rules.TIMEOUT_DNS)
+        self.retry.append(rule)
 
     def _read_local_scan(self) -> str | None:
         """`name = value` lines, kept as text for our `local_scan_python`."""

@@ -130,6 +130,12 @@ def test_macros_of_the_command_line_and_built_in(read: Read) -> None:
     assert config.macros["A"].command_line
 
 
+def test_old_retry_errors_are_told(read: Read) -> None:
+    config = read("begin retry\n* timeout_DNS F,1h,1m\n")
+    assert config.retry_rules[0].error.kind == "timeout"
+    assert config.warnings[0].startswith('"timeout_dns" is no longer available in retry rules')
+
+
 def test_hide_hides_in_all_instances_of_the_driver(read: Read) -> None:
     config = read(
         "begin routers\na:\n  driver = redirect\n  hide data = x\nb:\n  driver = redirect\n  data = y\n"
