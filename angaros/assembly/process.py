@@ -13,7 +13,7 @@ from angaros.assembly.wiring import Ports, build_services
 from angaros.config.config import Config
 from angaros.config.harness import Harness, SystemClock
 from angaros.config.site import Site
-from angaros.logs.debug import Debug
+from angaros.logs.debug import Debug, parse_selectors
 from angaros.logs.writer import LogModes, LogSettings, LogWriter
 from angaros.model.errors import ConfigError
 from angaros.model.interfaces import Log, Services
@@ -81,7 +81,7 @@ def open_services(config: Config, site: Site, harness: Harness | None, *, debug:
     """Services for one call of the command line."""
     modes = LogModes()
     if debug is not None:
-        modes.debug = Debug.parse(debug)
+        modes.debug = Debug(selectors=parse_selectors(debug))
     return blocking_services(config, site, harness, make_log(config, site, harness, modes))
 
 

@@ -59,10 +59,22 @@ def open_context(call: Invocation) -> Context:
     purged = apply_environment(config.main)
     caller = identify(config, site)
     check_permission(call, config, caller)
-    services = open_services(config, site, harness, debug=call.debug)
+    try:
+        services = open_services(config, site, harness, debug=call.debug)
+    except ValueError as error:
+        raise UsageError(f"exim: {error}") from None
+    if call.verbose and call.debug is None:
+        verbose(services)
     if purged and harness is None and os.geteuid() in (0, config.exim_uid):
         services.log.write(PURGE_WARNING)
     return Context(call, site, config, caller, harness, services, os.geteuid() == 0)
+
+
+def verbose(services: Services) -> None:
+    """-v: log entries and SMTP dialogues are shown on standard error."""
+    modes = getattr(services.log, "modes", None)
+    if modes is not None:
+        modes.debug.selectors = frozenset({"v"})
 
 
 def check_permission(call: Invocation, config: Config, caller: Caller) -> None:

@@ -10,6 +10,35 @@ BAR = "\xe2\x95\x8e"
 """The octets of U+254E: drawn in each fourth column of the indentation."""
 
 
+SELECTORS = frozenset(
+    ["acl", "all", "auth", "deliver", "dns", "dnsbl", "exec", "expand", "filter", "hints_lookup", "host_lookup", "ident", "interface", "lists", "load", "local_scan", "lookup", "memory", "noutf8", "pid", "process_info", "queue_run", "receive", "resolver", "retry", "rewrite", "route", "timestamp", "tls", "transport", "uid", "verify"]
+)
+"""Debugging selectors (Exim spec 5.3, -d)."""
+NOT_BY_DEFAULT = frozenset(
+    {"filter", "interface", "load", "local_scan", "memory", "noutf8", "pid", "resolver", "timestamp", "all"}
+)
+"""Selectors that a plain -d leaves off."""
+
+
+def parse_selectors(text: str) -> frozenset[str]:
+    """The selectors of -d: `""`, `+all`, `-all+route`. Raises ValueError for an unknown one."""
+    chosen = set(SELECTORS - NOT_BY_DEFAULT)
+    sign, name = "", ""
+    for char in text + "+":
+        if char not in "+-":
+            name += char
+            continue
+        name = name.strip()
+        if sign and name == "all":
+            chosen = set(SELECTORS) if sign == "+" else set()
+        elif sign and name in SELECTORS:
+            (chosen.add if sign == "+" else chosen.discard)(name)
+        elif sign or name:
+            raise ValueError(f"unknown debug_selector setting: {sign}{name}")
+        sign, name = char, ""
+    return frozenset(chosen | {"v"})
+
+
 @dataclass(slots=True)
 class Debug:
     """What is shown and how. One exists in each LogWriter; the command line switches it."""
