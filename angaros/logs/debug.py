@@ -11,7 +11,40 @@ BAR = "\xe2\x95\x8e"
 
 
 SELECTORS = frozenset(
-    ["acl", "all", "auth", "deliver", "dns", "dnsbl", "exec", "expand", "filter", "hints_lookup", "host_lookup", "ident", "interface", "lists", "load", "local_scan", "lookup", "memory", "noutf8", "pid", "process_info", "queue_run", "receive", "resolver", "retry", "rewrite", "route", "timestamp", "tls", "transport", "uid", "verify"]
+    {
+        "acl",
+        "all",
+        "auth",
+        "deliver",
+        "dns",
+        "dnsbl",
+        "exec",
+        "expand",
+        "filter",
+        "hints_lookup",
+        "host_lookup",
+        "ident",
+        "interface",
+        "lists",
+        "load",
+        "local_scan",
+        "lookup",
+        "memory",
+        "noutf8",
+        "pid",
+        "process_info",
+        "queue_run",
+        "receive",
+        "resolver",
+        "retry",
+        "rewrite",
+        "route",
+        "timestamp",
+        "tls",
+        "transport",
+        "uid",
+        "verify",
+    }  # fmt: skip
 )
 """Debugging selectors (Exim spec 5.3, -d)."""
 NOT_BY_DEFAULT = frozenset(
