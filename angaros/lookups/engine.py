@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from angaros.lookups.base import Driver, Request
 from angaros.lookups.files import OpenFiles
-from angaros.lookups.registry import TYPES, Row
+from angaros.lookups.registry import NOBODY_HAS, TYPES, Row
 from angaros.lookups.types import TypeSpec, default_keys, parse_type, partial_keys
 from angaros.model.errors import LookupFailure
 from angaros.model.interfaces import LookupResult
@@ -39,18 +39,23 @@ def available() -> list[str]:
 
 def is_available(row: Row) -> bool:
     """Whether the type's library is there."""
-    return not row.needs or find_spec(row.needs) is not None
+    if row.needs[:3] == "lib":
+        from ctypes.util import find_library
+
+        return find_library(row.needs[3:]) is not None
+    return not row.needs or (row.needs != NOBODY_HAS and find_spec(row.needs) is not None)
 
 
 class LookupEngine:
     """`interfaces.Lookups`."""
 
-    __slots__ = ("_cache", "_drivers", "_files", "_specs")
+    __slots__ = ("_cache", "_drivers", "_files", "_present", "_specs")
 
     def __init__(self) -> None:
         self._specs: dict[str, TypeSpec] = {}
         self._drivers: dict[str, Driver] = {}
         self._files = OpenFiles()
+        self._present: dict[str, bool] = {}
         self._cache: dict[tuple[str, str, str], Entry] = {}
 
     def spec(self, kind: str) -> TypeSpec:
@@ -71,7 +76,7 @@ class LookupEngine:
         row = TYPES.get(kind)
         if row is None:
             raise ValueError(f'unknown lookup type "{kind}"')
-        quoted = self._driver(kind).quote(value, options, kind)
+        quoted = self._driver(kind).quote(str(value), options, kind)
         if quoted is None:
             raise ValueError(f'"{options}" unrecognized after "${{quote_{kind}"')
         return Tainted(quoted, row.quoter) if isinstance(value, Tainted) else quoted
@@ -120,6 +125,12 @@ class LookupEngine:
         if entry is not None and not modes & {"no", "no_rd"} and entry[0] == options and not (entry[2] and entry[2] < now):
             return entry[1]
         self._check_quoting(spec, key, scope)
+        present = self._present.get(spec.name)
+        if present is None:
+            present = self._present[spec.name] = is_available(TYPES[spec.name])
+        if not present:
+            text = f'lookup type "{spec.name}" is not available (not in the binary - check buildtime LOOKUP configuration)'
+            raise LookupFailure(text)
         result = self._driver(spec.name).find(Request(spec.name, key, scope, self._limited(scope), source, options))
         self._debug(spec, key, source, result, scope)
         if not result.cacheable:
@@ -172,13 +183,8 @@ class LookupEngine:
         if driver is None:
             row = TYPES[name]
             module, _, cls = row.module.partition(":")
-            try:
-                if not is_available(row):
-                    raise ImportError(row.needs)
-                driver = getattr(import_module(module), cls)()
-            except ImportError as error:
-                text = f'lookup type "{name}" is not available (not in the binary - check buildtime LOOKUP configuration)'
-                raise LookupFailure(text) from error
+            driver = getattr(import_module(module), cls)()
+            assert driver is not None
             for other, twin in TYPES.items():
                 if twin.module == row.module:
                     self._drivers[other] = driver
