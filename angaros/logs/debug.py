@@ -44,7 +44,7 @@ SELECTORS = frozenset(
         "transport",
         "uid",
         "verify",
-    }  # fmt: skip
+    }
 )
 """Debugging selectors (Exim spec 5.3, -d)."""
 NOT_BY_DEFAULT = frozenset(
