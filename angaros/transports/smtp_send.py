@@ -1,0 +1,433 @@
+"""Sending one copy over an open session, and turning what happened into results for its addresses (Exim spec 48.2).
+
+Laws:
+- A failure is a host's, a message's or a recipient's; the kind decides which retry record is made.
+- An address that was put off at this host is `pending`: the next host may take it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from angaros.model.delivery import Delivery, DeliveryResult
+from angaros.model.errors import ExpansionError, ForcedFailure, Why
+from angaros.model.message import (
+    DSN_NOTIFY_DELAY,
+    DSN_NOTIFY_FAILURE,
+    DSN_NOTIFY_NEVER,
+    DSN_NOTIFY_SUCCESS,
+    DSN_RET_FULL,
+    DSN_RET_HDRS,
+)
+from angaros.smtp.client import TIMEOUT, ClientFailure, ClientReply
+from angaros.smtp.grammar import encode_xtext
+from angaros.smtp.transaction import DEFERRED, DONE, FAILED, Envelope, Features, RcptOutcome, Transaction
+from angaros.transports.headers import TransportError, header_text
+from angaros.transports.smtp_hosts import SetupError
+from angaros.transports.smtp_hosts import expand_host_list_option as listed
+from angaros.transports.smtp_session import SessionFailure, SmtpSession
+from angaros.transports.writer import read_body
+
+if TYPE_CHECKING:
+    from angaros.config.config import DriverInstance
+    from angaros.model.scope import Scope
+    from angaros.transports.attempt import Attempt
+
+HOST, MESSAGE, RECIPIENT = "host", "message", "recipient"
+
+
+class StaleSession(Exception):
+    """A kept session turned out to be over: nothing has happened to the message; take a new one."""
+
+
+@dataclass(slots=True)
+class Item:
+    """One address under way."""
+
+    delivery: Delivery
+    result: DeliveryResult = field(default_factory=DeliveryResult)
+    pending: bool = True
+    """Not delivered and not failed: the next host may be tried."""
+
+
+@dataclass(slots=True)
+class Copy:
+    """One copy of the message: what all hosts that are tried get."""
+
+    instance: DriverInstance[Any]
+    attempt: Attempt
+    scope: Scope
+    items: list[Item]
+    followed: bool = False
+    """A line for this connection has been made: further addresses are logged with `->`."""
+    _source: MessageSource | None = None
+    _source_items: tuple[int, ...] = ()
+
+    def source(self, items: list[Item]) -> MessageSource:
+        """The data for these addresses; made once as long as they stay the same."""
+        key = tuple(id(item) for item in items)
+        if self._source is None or self._source_items != key:
+            deliveries = [item.delivery for item in items]
+            try:
+                text = header_text(self.scope, deliveries, self.instance, self.attempt.return_path)
+            except TransportError as error:
+                raise SetupError(str(error), error.errno or int(Why.EXPAND_FAIL), panic=error.panic) from None
+            self._source = MessageSource(self.attempt, text, self.instance.options)
+            self._source_items = key
+        return self._source
+
+
+class MessageSource:
+    """Header and body as SMTP wants them (`smtp.transaction.DataSource`)."""
+
+    def __init__(self, attempt: Attempt, header: str, options: Any) -> None:
+        self._message = attempt.message
+        self._lock = attempt.lock
+        data = header.encode("latin-1")
+        self._header = b"" if options.body_only else (data + b"\n").replace(b"\n", b"\r\n")
+        self._with_body = not options.headers_only
+
+    def header(self) -> bytes:
+        """Header lines and the empty line."""
+        return self._header
+
+    def body_size(self) -> int | None:
+        """Octets on the wire."""
+        message = self._message
+        if not self._with_body:
+            return 0
+        return message.body_size if message.wireformat else message.body_size + message.body_linecount
+
+    def body(self) -> Iterable[bytes]:
+        """The body with CRLF line ends."""
+        if not self._with_body or not self._message.body_size:
+            return ()
+        return self._pieces() if self._message.wireformat else (p.replace(b"\n", b"\r\n") for p in self._pieces())
+
+    def _pieces(self) -> Iterator[bytes]:
+        message = self._message
+        if self._lock is not None:
+            yield from read_body(self._lock.fd, message.body_offset, message.body_size)
+            return
+        fd = os.open(message.body_path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield from read_body(fd, message.body_offset, message.body_size)
+        finally:
+            os.close(fd)
+
+
+def send(copy: Copy, session: SmtpSession, items: list[Item], last_host: bool, host_keys: tuple[str, str]) -> bool:
+    """Send to `items`; their results are filled in. Returns whether the session is good for another message."""
+    session.sequence += 1
+    copy.followed = False
+    for item in items:
+        item.result = _fresh_result(session, copy, item)
+    transaction = _transaction(copy, session, items)
+    try:
+        reply = transaction.run()
+    except ClientFailure as failure:
+        if session.reused and transaction.stage == "mail" and (failure.reply is None or failure.reply.code == 421):
+            session.close(say_quit=False)
+            raise StaleSession from None
+        _spread(copy, session, items, transaction, failure, host_keys)
+        return False
+    session.reused = False
+    _settle(copy, session, items, transaction, reply)
+    if not last_host:
+        _log_put_off(copy, session, items)
+    return transaction.clean
+
+
+def _fresh_result(session: SmtpSession, copy: Copy, item: Item) -> DeliveryResult:
+    """A result that knows the connection."""
+    client = session.client
+    return DeliveryResult(
+        host=replace(session.host, port=session.port),
+        tls=session.tls,
+        authenticator=session.authenticator if session.authenticated else "",
+        auth_id=session.auth_id,
+        smtp_greeting=client.greeting.text,
+        helo_response=client.hello_reply.text,
+        local_address=session.stream.local_address,
+        local_port=session.stream.local_port,
+        proxy_address=session.proxy_address,
+        proxy_port=session.proxy_port,
+        sequence=session.sequence,
+        started=item.result.started or copy.scope.services.clock.now(),
+        return_path=copy.attempt.return_path,
+        retries=item.result.retries,
+    )
+
+
+# --- The commands ------------------------------------------------------------------------------------------------------
+
+
+def _transaction(copy: Copy, session: SmtpSession, items: list[Item]) -> Transaction:
+    options, client, host, scope = copy.instance.options, session.client, session.host, copy.scope
+    offered = client.features
+    lmtp = options.protocol == "lmtp"
+    features = Features(
+        pipelining="PIPELINING" in offered and not listed(options.hosts_avoid_pipelining, "hosts_avoid_pipelining", host, scope),
+        chunking="CHUNKING" in offered
+        and not options.transport_filter
+        and listed(options.hosts_try_chunking, "hosts_try_chunking", host, scope),
+        prdr=len(items) > 1 and not lmtp and "PRDR" in offered and listed(options.hosts_try_prdr, "hosts_try_prdr", host, scope),
+        lmtp=lmtp,
+    )
+    session.used = {name for name in ("pipelining", "chunking", "prdr") if getattr(features, name)}
+    convert = _downconversion(copy, session)
+    mail = _mail_command(copy, session, items, features, convert)
+    dsn = "DSN" in offered
+    quota = lmtp and options.lmtp_ignore_quota and "IGNOREQUOTA" in offered
+    recipients = []
+    for item in items:
+        address = _converted(recipient_address(item.delivery, options.rcpt_include_affixes), convert)
+        label = f"RCPT TO:<{address}>"
+        command = label + (" IGNOREQUOTA" if quota else "")
+        if dsn and not item.delivery.dsn_lasthop:
+            command += _rcpt_parameters(item.delivery)
+        recipients.append((command, label))
+    return Transaction(client, Envelope(mail, recipients), copy.source(items), features)
+
+
+def recipient_address(delivery: Delivery, include_affixes: bool) -> str:
+    """The address for RCPT: without the affixes that routers took off, unless they are wanted (Exim spec 24)."""
+    address = delivery.address
+    if include_affixes or not (delivery.prefix or delivery.suffix):
+        return address
+    local_part, at, domain = address.rpartition("@")
+    local_part = local_part[len(delivery.prefix) :]
+    return local_part[: len(local_part) - len(delivery.suffix)] + at + domain
+
+
+def _mail_command(copy: Copy, session: SmtpSession, items: list[Item], features: Features, convert: bool) -> str:
+    """`MAIL FROM:<sender>` and its parameters (RFC 1870, PRDR, RFC 6531, RFC 3461, RFC 4954)."""
+    options, message, offered = copy.instance.options, copy.attempt.message, session.client.features
+    command = f"MAIL FROM:<{_converted(copy.attempt.return_path, convert)}>"
+    if "SIZE" in offered and options.size_addition >= 0:
+        command += f" SIZE={message.message_size + message.body_linecount + options.size_addition}"
+    if features.prdr:
+        command += " PRDR"
+    if message.smtputf8 and not convert:
+        command += " SMTPUTF8"
+        session.used.add("smtputf8")
+    if "DSN" in offered and not all(item.delivery.dsn_lasthop for item in items):
+        session.used.add("dsn")
+        if message.dsn_ret == DSN_RET_FULL:
+            command += " RET=FULL"
+        elif message.dsn_ret == DSN_RET_HDRS:
+            command += " RET=HDRS"
+        if message.dsn_envid:
+            command += f" ENVID={message.dsn_envid}"
+    return command + _auth_parameter(copy, session)
+
+
+def _auth_parameter(copy: Copy, session: SmtpSession) -> str:
+    """AUTH= (Exim spec 30.4, authenticated_sender; RFC 4954 5)."""
+    options = copy.instance.options
+    sender = copy.attempt.message.session.authenticated_sender
+    if options.authenticated_sender:
+        try:
+            sender = copy.scope.expand(options.authenticated_sender) or sender
+        except ForcedFailure:
+            pass
+        except ExpansionError as error:
+            raise SetupError(f"failed to expand authenticated_sender: {error}", int(Why.EXPAND_FAIL)) from None
+    if not sender or not (session.authenticated or options.authenticated_sender_force):
+        return ""
+    session.auth_sender = sender
+    return f" AUTH={encode_xtext(sender)}" if "AUTH" in session.client.features or options.authenticated_sender_force else ""
+
+
+def _rcpt_parameters(delivery: Delivery) -> str:
+    """NOTIFY and ORCPT. RFC 3461 4.1, 4.2."""
+    flags = delivery.dsn_flags
+    if flags & DSN_NOTIFY_NEVER:
+        text = " NOTIFY=NEVER"
+    else:
+        names = [
+            name
+            for bit, name in ((DSN_NOTIFY_SUCCESS, "SUCCESS"), (DSN_NOTIFY_FAILURE, "FAILURE"), (DSN_NOTIFY_DELAY, "DELAY"))
+            if flags & bit
+        ]
+        text = f" NOTIFY={','.join(names)}" if names else ""
+    return text + (f" ORCPT={delivery.orcpt}" if delivery.orcpt else "")
+
+
+# --- SMTPUTF8 ----------------------------------------------------------------------------------------------------------
+
+
+def _downconversion(copy: Copy, session: SmtpSession) -> bool:
+    """Whether addresses go out as A-labels (Exim spec 60.1). A failure when the host can take them neither way."""
+    message = copy.attempt.message
+    if not message.smtputf8:
+        return False
+    wanted = message.utf8_downgrade
+    try:
+        text = copy.scope.expand(copy.instance.options.utf8_downconvert).strip()
+    except ExpansionError as error:
+        raise SetupError(f"failed to expand utf8_downconvert: {error}", int(Why.EXPAND_FAIL)) from None
+    if text in ("1", "0", "-1"):
+        wanted = int(text)
+    offered = "SMTPUTF8" in session.client.features
+    if wanted == 1 or (wanted == -1 and not offered):
+        return True
+    if not offered:
+        raise SessionFailure("utf8 support required but not offered for forwarding", int(Why.UTF8_FORWARD), permanent=True)
+    return False
+
+
+def _converted(address: str, convert: bool) -> str:
+    if not convert or address.isascii():
+        return address
+    import idna
+
+    local_part, at, domain = address.rpartition("@")
+    if not local_part.isascii():
+        wide = local_part.encode("latin-1").decode("utf-8", "replace")
+        local_part = "xn--" + wide.encode("punycode").decode("ascii")
+    try:
+        domain = idna.encode(domain.encode("latin-1").decode("utf-8"), uts46=True).decode("ascii")
+    except (UnicodeError, idna.IDNAError):
+        pass
+    return local_part + at + domain
+
+
+# --- Results -----------------------------------------------------------------------------------------------------------
+
+
+def _settle(copy: Copy, session: SmtpSession, items: list[Item], transaction: Transaction, reply: ClientReply | None) -> None:
+    """The conversation came to its end: each address by its own outcome."""
+    for item, outcome in zip(items, transaction.outcomes, strict=True):
+        if outcome.status == DONE:
+            _delivered(copy, session, item, transaction, outcome)
+        elif outcome.status in (DEFERRED, FAILED):
+            _refused(copy, session, item, transaction, outcome)
+        else:  # accepted, but nothing came of it: when in doubt, defer
+            _put_off(item, "no reply for this recipient", 0)
+
+
+def _delivered(copy: Copy, session: SmtpSession, item: Item, transaction: Transaction, outcome: RcptOutcome) -> None:
+    result = item.result
+    result.status = "ok"
+    item.pending = False
+    result.used = frozenset(session.used)
+    result.smtp_response = outcome.reply.text if outcome.reply is not None else ""
+    result.size = transaction.client.written
+    result.auth_sender = session.auth_sender
+    result.dsn_passed_on = "dsn" in session.used and not item.delivery.dsn_lasthop
+    result.finished = copy.scope.services.clock.now()
+    result.followed = copy.followed
+    if not copy.followed:
+        result.startup, session.startup = session.startup, ""
+        copy.followed = True
+
+
+def _refused(copy: Copy, session: SmtpSession, item: Item, transaction: Transaction, outcome: RcptOutcome) -> None:
+    """RCPT, or the reply for this recipient after the data, was an error."""
+    reply = outcome.reply
+    assert reply is not None
+    if outcome.stage == "rcpt":
+        label = transaction.envelope.recipients[transaction.outcomes.index(outcome)][1]
+        text = f"{session.client.remote} after {label}: {reply.text}"
+    else:
+        kind = "LMTP" if transaction.features.lmtp else "PRDR"
+        text = f"{kind} error after DATA: {reply.text}"
+    item.result.message = text
+    item.result.smtp_response = reply.text
+    item.result.more_errno = reply.code % 100 << 8
+    if outcome.status == FAILED:
+        item.result.status = "fail"
+        item.pending = False
+        return
+    if outcome.stage == "rcpt":
+        item.result.basic_errno = int(Why.RCPT_4XX)
+        _note_address(copy, item)
+
+
+def _note_address(copy: Copy, item: Item) -> None:
+    """Retry data for the recipient (Exim spec 30.4, address_retry_include_sender)."""
+    delivery, result = item.delivery, item.result
+    key = f"R:{delivery.cased_local_part or delivery.local_part}@{delivery.domain}"
+    if copy.instance.options.address_retry_include_sender:
+        key += f":<{copy.attempt.message.sender_address}>"
+    result.retries.append((key, "update", result.basic_errno, result.more_errno, result.message))
+
+
+def _put_off(item: Item, text: str, number: int, more: int = 0) -> None:
+    item.result.status = "defer"
+    item.result.message = text
+    item.result.basic_errno = number
+    item.result.more_errno = more
+
+
+def classify(failure: ClientFailure, stage: str) -> str:
+    """Whose fault a failure in a transaction is (Exim spec 48.2)."""
+    if failure.reply is not None:
+        return MESSAGE
+    if failure.kind == TIMEOUT and stage == "mail":
+        return MESSAGE
+    if failure.kind == TIMEOUT and stage == "rcpt":
+        return RECIPIENT
+    return MESSAGE if stage == "end" else HOST
+
+
+_REPLY_ERRNO = {"mail": Why.MAIL_4XX, "data": Why.DATA_4XX, "block": Why.DATA_4XX, "end": Why.DATA_4XX}
+
+
+def _spread(
+    copy: Copy, session: SmtpSession, items: list[Item], transaction: Transaction, failure: ClientFailure, keys: tuple[str, str]
+) -> None:
+    """The transaction broke: what was already said about single recipients stands, the rest shares the failure."""
+    kind = classify(failure, transaction.stage)
+    number, more = failure.errno, 0
+    if failure.reply is not None:
+        more = failure.reply.code % 100 << 8
+        number = int(_REPLY_ERRNO[transaction.stage]) if failure.reply.code // 100 == 4 else 0
+    for position, (item, outcome) in enumerate(zip(items, transaction.outcomes, strict=True)):
+        if outcome.status == FAILED or (outcome.status == DEFERRED and failure.reply is not None):
+            _refused(copy, session, item, transaction, outcome)
+            continue
+        if outcome.status == DONE:
+            _delivered(copy, session, item, transaction, outcome)
+            continue
+        _put_off(item, failure.text, number, more)
+        if failure.reply is not None:
+            item.result.smtp_response = failure.reply.text
+        if failure.permanent:
+            item.result.status = "fail"
+            item.pending = False
+        elif kind == RECIPIENT:
+            if position == transaction.failed_rcpt:
+                _note_address(copy, item)
+        else:
+            key = keys[0] if kind == HOST else keys[1]
+            item.result.retries.append((key, "update", number, more, failure.text))
+    if not failure.permanent and kind != RECIPIENT:
+        log_host_line(copy, session, failure.text, failure.errno)
+    session.close(say_quit=failure.reply is not None)
+
+
+def host_text(copy: Copy, name: str, address: str, port: int) -> str:
+    """`H=name [address]`, with the port when it is logged."""
+    shown = f":{port}" if copy.scope.services.log.selected("outgoing_port") else ""
+    return f"H={name} [{address}]{shown}"
+
+
+def log_host_line(copy: Copy, session: SmtpSession, text: str, number: int) -> None:
+    """What went wrong at a host, in main log and message log."""
+    line = f"{host_text(copy, session.host.name, session.host.address, session.port)}: {text}"
+    if number > 0:
+        line += f": {os.strerror(number)}"
+    copy.attempt.log_both(line)
+
+
+def _log_put_off(copy: Copy, session: SmtpSession, items: list[Item]) -> None:
+    """Recipients that another host will be asked for."""
+    where = host_text(copy, session.host.name, session.host.address, session.port)
+    for item in items:
+        if item.pending and item.result.basic_errno == Why.RCPT_4XX:
+            copy.attempt.log_both(f"{where} {item.result.message}")
