@@ -29,9 +29,13 @@ CACHE_SIZE = 2048
 MAX_PATTERN = 1 << 16
 """Longest pattern that PCRE2 may see, in octets."""
 
+MAX_SUBSTITUTED = 1 << 16
+"""Longest buffer that `replace_all` takes, in octets."""
+
 _CASELESS = 0x00000008
 _JIT_COMPLETE = 0x00000001
 _INFO_CAPTURECOUNT = 4
+_GLOBAL_LITERAL = 0x00000100 | 0x00008000
 _UNSET = (1 << (8 * ctypes.sizeof(ctypes.c_size_t))) - 1
 
 
@@ -48,7 +52,7 @@ class RegexError(AngarosError):
 class _Library:
     """The loaded library and the one match context with the limits."""
 
-    __slots__ = ("code_free", "compile", "context", "data_free", "dll", "jit", "match")
+    __slots__ = ("at", "buffer", "code_free", "compile", "context", "data_free", "dll", "jit", "length", "match", "substitute")
 
     def __init__(self) -> None:
         # PyDLL keeps the interpreter lock: match data is shared, and a call is too short to give the lock away.
@@ -58,6 +62,11 @@ class _Library:
             ("compile", pointer, (ctypes.c_char_p, size, word, pointer, pointer, pointer)),
             ("jit_compile", ctypes.c_int, (pointer, word)),
             ("match", ctypes.c_int, (pointer, ctypes.c_char_p, size, size, word, pointer, pointer)),
+            (
+                "substitute",
+                ctypes.c_int,
+                (pointer, ctypes.c_char_p, size, size, word, pointer, pointer, ctypes.c_char_p, size, pointer, pointer),
+            ),
             ("match_data_create_from_pattern", pointer, (pointer, pointer)),
             ("match_data_free", None, (pointer,)),
             ("code_free", None, (pointer,)),
@@ -78,6 +87,10 @@ class _Library:
         self.compile = dll.pcre2_compile_8
         self.jit = dll.pcre2_jit_compile_8
         self.match = dll.pcre2_match_8
+        self.substitute = dll.pcre2_substitute_8
+        self.buffer = ctypes.create_string_buffer(MAX_SUBSTITUTED)
+        self.length = ctypes.c_size_t()
+        self.at = ctypes.byref(self.length)
         self.code_free = dll.pcre2_code_free_8
         self.data_free = dll.pcre2_match_data_free_8
         self.context = dll.pcre2_match_context_create_8(None)
@@ -143,14 +156,26 @@ class Regex:
         data = subject.encode("latin-1")
         if self._call(self._code, data, len(data), 0, 0, self._data, self._context) < 0:
             return None
-        if self.groups == 0:
-            start, end = self._ovector
-            found = str.__getitem__(subject, slice(start, end))
-            return (Tainted(found),) if type(subject) is Tainted else (found,)
-        ends = self._ovector[:]
+        ends = iter(self._ovector[:])
         plain = str(subject)
-        parts = [plain[s:e] if s != _UNSET else "" for s, e in zip(ends[::2], ends[1::2], strict=True)]
+        # An unset group has offsets far beyond the end: its slice is empty.
+        parts = [plain[start:end] for start, end in zip(ends, ends, strict=True)]
         return tuple(map(Tainted, parts)) if type(subject) is Tainted else tuple(parts)
+
+    def replace_all(self, subject: str, replacement: str) -> str | None:
+        """All matches replaced by text that stands for itself; None when PCRE2 cannot do it (the result is very long)."""
+        data, new = subject.encode("latin-1"), replacement.encode("latin-1")
+        if len(data) + (len(data) + 1) * len(new) >= MAX_SUBSTITUTED:
+            return None
+        library = _library()
+        length = library.length
+        length.value = MAX_SUBSTITUTED
+        count = library.substitute(
+            self._code, data, len(data), 0, _GLOBAL_LITERAL, self._data, self._context, new, len(new), library.buffer, library.at
+        )
+        if count < 0:
+            return None
+        return ctypes.string_at(library.buffer, length.value).decode("latin-1") if count else str(subject)
 
     def matches(self, subject: str) -> bool:
         """Whether it matches somewhere; nothing is captured."""

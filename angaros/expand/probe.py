@@ -14,15 +14,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from angaros.model.errors import ExpansionError
+from angaros.model.errors import AngarosError, ExpansionError
 from angaros.model.text import taint
 
 if TYPE_CHECKING:
     from angaros.config.macros import Macros
+    from angaros.expand.nodes import Node
     from angaros.model.scope import Scope
 
 CHUNK = 1 << 16
 """Octets read at once."""
+CACHE_SIZE = 4096
+"""Lines whose trees are kept."""
+MAX_REMEMBERED = 4096
+"""Longest such line."""
 PROMPT = "> "
 _WHITE = " \t\n\v\f\r"
 
@@ -35,45 +40,83 @@ class Probe:
     def __init__(self, scope: Scope, admin: bool) -> None:
         self._scope = scope
         self._macros = _macros(scope, admin)
-        self._ready: dict[str, str] = {}
-        """Lines seen, after macro replacement."""
+        self._ready: dict[str, Node] = {}
+        """Trees of lines seen."""
         scope.local["show_recipients"] = "1"
 
     def answer(self, line: str) -> str:
         """What one line gives, without newline."""
-        text = self._ready.get(line)
+        text = self._text(line)
         if text is None:
-            defined = self._define(line)
-            if defined is not None:
-                self._ready.clear()
-                return defined
-            if line.startswith(("set ", "set,")):
-                return self._set(line)
-            text = self._macros.replace(line)[0]
-            if len(self._ready) < 4096:
-                self._ready[line] = text
+            return self._command(line)
         scope = self._scope
         try:
             return scope.expand(text)
-        except ExpansionError as error:
-            return f"Failed: {error}"
+        except (AngarosError, RecursionError) as error:
+            return _failed(error)
         finally:
             scope.local.pop("value", None)
 
-    def _define(self, line: str) -> str | None:
-        """A macro definition: what to say about it; None when the line is none."""
+    def answer_all(self, lines: list[str], pending: str | None, out: list[str]) -> str | None:
+        """Answers to several physical lines; returns what a backslash leaves for the next."""
+        ready, scope, local = self._ready, self._scope, self._scope.local
+        for line in lines:
+            node = ready.get(line) if pending is None else None
+            if node is not None:
+                try:
+                    out.append(node.eval(scope))
+                except (AngarosError, RecursionError) as error:
+                    out.append(_failed(error))
+                if "value" in local:
+                    del local["value"]
+                continue
+            if line[-1:] in ("\\", " ", "\t", "\r"):
+                line = line.rstrip(_WHITE)
+            if pending is not None:
+                line = pending + line.lstrip(_WHITE)
+                pending = None
+            if line[-1:] == "\\":
+                pending = line[:-1]
+                continue
+            out.append(self.answer(line))
+            self._remember(line)
+        return pending
+
+    def _remember(self, line: str) -> None:
+        """Keep the tree of a line: lines come again."""
+        text = self._text(line)
+        if text is not None and len(text) < MAX_REMEMBERED and len(self._ready) < CACHE_SIZE:
+            tree = getattr(self._scope.services.expander, "tree", None)
+            if tree is not None:
+                self._ready[line] = tree(text)
+
+    def _text(self, line: str) -> str | None:
+        """The line with its macros replaced; None when it is a command."""
+        if line.startswith(("set ", "set,")) or self._is_definition(line):
+            return None
+        return self._macros.replace(line)[0]
+
+    def _command(self, line: str) -> str:
+        self._ready.clear()
+        return self._set(line) if line.startswith(("set ", "set,")) else self._define(line)
+
+    @staticmethod
+    def _is_definition(line: str) -> bool:
         if not ("A" <= line[:1] <= "Z") or "=" not in line:
-            return None
+            return False
         name = line.partition("=")[0].rstrip(_WHITE)
-        if not name.replace("_", "").isalnum() or not name.isascii():
-            return None
+        return name.isascii() and name.replace("_", "").isalnum()
+
+    def _define(self, line: str) -> str:
+        """A macro definition: what to say about it."""
         from angaros.config.macros import MacroError
 
         try:
             self._macros.define_line(line)
         except MacroError as error:
-            return f"Failed: {error}"
-        return f"Defined macro '{name}'"
+            sys.stderr.write(f"Exim configuration error:\n  {error}\n")
+            return ""
+        return f"Defined macro '{line.partition('=')[0].rstrip(_WHITE)}'"
 
     def _set(self, line: str) -> str:
         """`set[,t] acl_m0 = value`."""
@@ -99,6 +142,11 @@ class Probe:
         elif key[0] == "m" and message is not None:
             message.acl_m[key] = text
         return f"variable {key} set"
+
+
+def _failed(error: Exception) -> str:
+    """How a failure is shown."""
+    return "Failed: expansion is nested too deeply" if isinstance(error, RecursionError) else f"Failed: {error}"
 
 
 def _macros(scope: Scope, admin: bool) -> Macros:
@@ -165,18 +213,9 @@ def run(scope: Scope, arguments: Sequence[str], stdin: Any, write: Callable[[str
     pending: str | None = None
     for batch in _interactive() if terminal else _batches(stdin):
         out: list[str] = []
-        for line in batch:
-            if line[-1:] in ("\\", " ", "\t", "\r"):
-                line = line.rstrip(_WHITE)
-            if pending is not None:
-                line = pending + line.lstrip(_WHITE)
-                pending = None
-            if line[-1:] == "\\":
-                pending = line[:-1]
-                continue
-            out.append(probe.answer(line))
-            out.append("\n" + prompt)
-        write("".join(out))
+        pending = probe.answer_all(batch, pending, out)
+        if out:
+            write(("\n" + prompt).join(out) + "\n" + prompt)
     if pending is not None:
         write(probe.answer(pending) + "\n" + prompt)
     write("\n")

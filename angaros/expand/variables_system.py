@@ -31,10 +31,19 @@ def _now(scope: Scope) -> float:
 
 def tod_log(scope: Scope) -> str:
     """`$tod_log`."""
+    services = scope.services
+    now = services.clock.now()
+    known = services.extra.get("tod_log")
+    if known is not None and known[0] == int(now):
+        text: str = known[1]
+        return text
     from angaros.logs.times import tod_log as show
 
-    main = scope.services.config.main
-    return show(_now(scope), with_zone=bool(main.log_timezone), millisec=scope.services.log.selected("millisec"))
+    millisec = services.log.selected("millisec")
+    text = show(now, with_zone=bool(services.config.main.log_timezone), millisec=millisec)
+    if not millisec:
+        services.extra["tod_log"] = (int(now), text)
+    return text
 
 
 def tod_full(scope: Scope) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.expand.items.branches import Branches, finish_branches, parse_branches
-from angaros.expand.nodes import Broken, Node, fail, first_skip_error
+from angaros.expand.nodes import Broken, Literal, Node, fail, first_skip_error
 from angaros.expand.parser import DIGITS, SPACE, Parser, unescape
 from angaros.model.text import like
 
@@ -24,6 +24,12 @@ def is_number(text: str) -> bool:
     """Digits, perhaps after a minus, white space around not counted."""
     digits = text[1:] if text.startswith("-") else text
     return text != "" and all(ch in DIGITS for ch in digits)
+
+
+def to_number(text: str) -> int:
+    """The value of such a text; a lone minus is 0."""
+    value = int(text.lstrip("-")[:20] or "0")
+    return -value if text[0] == "-" else value
 
 
 # --- Meaning -----------------------------------------------------------------------------------------------------------
@@ -110,26 +116,30 @@ class Form:
 class Extract(Node):
     """`${extract{key}{data}...}` or `${extract{number}{separators}{data}...}`."""
 
-    __slots__ = ("by_name", "by_number", "key")
+    __slots__ = ("by_name", "by_number", "key", "number")
 
     def __init__(self, key: Node, by_name: Form, by_number: Form) -> None:
         super().__init__()
         self.key = key
         self.by_name = by_name
         self.by_number = by_number
+        text = key.text.strip(" \t\n\v\f\r") if isinstance(key, Literal) else ""
+        self.number = to_number(text) if is_number(text) else None
+        """The number, when it is constant."""
 
     def eval(self, scope: Scope) -> str:
-        key = self.key.eval(scope).strip(" \t\n\v\f\r")
-        if not key:
-            raise fail('first argument of "extract" must not be empty')
-        numeric = is_number(key)
-        form = self.by_number if numeric else self.by_name
+        number = self.number
+        if number is None:
+            key = self.key.eval(scope).strip(" \t\n\v\f\r")
+            if not key:
+                raise fail('first argument of "extract" must not be empty')
+            if not is_number(key):
+                texts = [node.eval(scope) for node in self.by_name.nodes]
+                return self.by_name.branches.with_value(keyed(texts[0], key), scope)
+            number = to_number(key)
+        form = self.by_number
         texts = [node.eval(scope) for node in form.nodes]
-        if numeric:
-            found = numbered(texts[1], int(key.lstrip("-") or "0") * (-1 if key[0] == "-" else 1), texts[0])
-        else:
-            found = keyed(texts[0], key)
-        return form.branches.with_value(found, scope)
+        return form.branches.with_value(numbered(texts[1], number, texts[0]), scope)
 
 
 class ExtractJson(Node):

@@ -14,7 +14,7 @@ from angaros.expand.nodes import Cond, Literal, Node, fail, first_skip_error
 from angaros.expand.parser import Parser
 from angaros.lists.parse import split_list, take_separator
 from angaros.model.errors import ExpansionError
-from angaros.model.text import concat
+from angaros.model.text import Tainted, concat
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -94,6 +94,9 @@ def restore_item(scope: Scope, saved: str | None) -> None:
 
 def join_items(items: list[str], separator: str) -> str:
     """Items as a list again: separators doubled, a space where an item would otherwise run into the separator before it."""
+    joined = separator.join(items)
+    if joined.count(separator) == len(items) - 1 and "" not in items:
+        return Tainted(joined) if Tainted in map(type, items) else joined
     parts: list[str] = []
     doubled = separator * 2
     for item in items:

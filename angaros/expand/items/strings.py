@@ -280,6 +280,10 @@ def do_sg(arguments: list[str], scope: Scope) -> str:
         compiled = regex.compile(pattern)
     except regex.RegexError as error:
         raise fail(str(error)) from None
+    if "$" not in replacement and "\\" not in replacement:
+        replaced = compiled.replace_all(subject, replacement)
+        if replaced is not None:
+            return like(replaced, subject, replacement)
     saved = scope.numeric
     octets = subject.encode("latin-1")
     parts: list[str] = []
