@@ -65,8 +65,8 @@ def open_context(call: Invocation) -> Context:
         raise UsageError(f"exim: {error}") from None
     if call.verbose and call.debug is None:
         verbose(services)
-    if purged and harness is None and os.geteuid() in (0, config.exim_uid):
-        services.log.write(PURGE_WARNING)
+    if purged and harness is None:
+        _warn_of_purge(call, services)
     return Context(call, site, config, caller, harness, services, os.geteuid() == 0)
 
 
@@ -75,6 +75,16 @@ def verbose(services: Services) -> None:
     modes = getattr(services.log, "modes", None)
     if modes is not None:
         modes.debug.selectors = frozenset({"v"})
+
+
+def _warn_of_purge(call: Invocation, services: Services) -> None:
+    """Once for each daemon in its log; to who looks at the version or the queue on standard error, as observed with Exim."""
+    if call.mode == "daemon":
+        services.log.write(PURGE_WARNING)
+    elif call.mode in ("bV", "bp"):
+        import time
+
+        print(time.strftime("%Y-%m-%d %H:%M:%S"), PURGE_WARNING, file=sys.stderr)
 
 
 def check_permission(call: Invocation, config: Config, caller: Caller) -> None:
