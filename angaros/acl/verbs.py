@@ -133,6 +133,9 @@ def _log_warning(frame: Frame, peer: str) -> None:
     if not frame.log_message:
         return
     text = f"{peer} Warning: {frame.log_message}"
+    failed = frame.state.failed_sender
+    if failed is not None and failed.result.log_message and frame.log_message.lower() == "sender verify failed":
+        text += f": {failed.result.log_message}"
     if frame.where in MESSAGE_POINTS:
         if text in frame.effects.warned:
             return

@@ -166,7 +166,9 @@ def _verify(frame: Frame, address: str, options: VerifyOptions, *, is_recipient:
             frame.connection.flush()
     scope = frame.scope.child()
     scope.depth += 1
-    return frame.scope.services.verifier.verify_address(address, scope, is_recipient=is_recipient, options=options)
+    result = frame.scope.services.verifier.verify_address(address, scope, is_recipient=is_recipient, options=options)
+    frame.trace_inside("----------- end verify ------------")
+    return result
 
 
 # --- The connection ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,103 @@
+"""The SMTP session of a callout: opened as the smtp transport does it, with the callout's own time-outs. Exim spec 44.46."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from angaros.smtp.client import ClientReply
+from angaros.transports import smtp_tls
+from angaros.transports.smtp_hosts import SetupError, default_port, expand_host_list_option
+from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
+
+if TYPE_CHECKING:
+    from angaros.config.config import DriverInstance
+    from angaros.model.delivery import Delivery, Host
+    from angaros.model.scope import Scope
+    from angaros.model.verify import CalloutOptions
+
+SIZE_MARGIN = 1024
+"""Octets that may still be added to the message on the way (as `size_addition` of the transport)."""
+
+
+class CalloutSession:
+    """A session with one host; can be opened again."""
+
+    def __init__(self, delivery: Delivery, host: Host, scope: Scope, options: CalloutOptions) -> None:
+        instance: DriverInstance[Any] = scope.services.config.transports[delivery.transport]
+        self.delivery = delivery
+        self.host = host
+        self.scope = scope.child(
+            delivery, transport_name=instance.name, host=host.name, host_address=host.address, host_port=str(host.port or "")
+        )
+        self.scope.host = host
+        self.instance = _with_timeouts(instance, options)
+        self.session: SmtpSession | None = None
+        self.commands: list[str] = []
+
+    @property
+    def recipient(self) -> str:
+        """Address for RCPT: affixes that routers took off are put back only if the transport wants them."""
+        return self.delivery.address
+
+    def open(self) -> None:
+        """Connect, greet, EHLO, STARTTLS, AUTH. Raises `SessionFailure`, `SetupError`."""
+        interface = self.instance.options.interface
+        port = self.host.port or default_port(self.instance, self.scope)
+        self.scope.trace("verify", f"interface={interface or 'NULL'} port={port}")
+        plan = smtp_tls.policy(self.instance, self.host, port, self.scope)
+        if expand_host_list_option(self.instance.options.hosts_verify_avoid_tls, "hosts_verify_avoid_tls", self.host, self.scope):
+            plan = replace(plan, allowed=False)
+        opener = Opener(self.instance, self.host, port, plan, self.scope)
+        try:
+            self.session = opener.open()
+        except SessionFailure as failure:
+            if not failure.tls_failed or plan.mandatory or not self.instance.options.tls_tempfail_tryclear:
+                raise
+            self.scope.services.log.write(
+                f"{failure.text}: callout unencrypted to {self.host.name} [{self.host.address}] (not in hosts_require_tls)"
+            )
+            opener.clear = True
+            self.session = opener.open()
+
+    def command(self, line: str) -> ClientReply:
+        """One command and its reply. Raises `ClientFailure`."""
+        assert self.session is not None
+        return self.session.client.command(line)
+
+    def mail(self, sender: str, *, size: bool) -> ClientReply:
+        """MAIL, with SIZE when the server wants it and the size is known."""
+        assert self.session is not None
+        line = f"MAIL FROM:<{sender}>"
+        features = self.session.client.features
+        message = self.scope.message
+        if size and message is not None and message.message_size > 0 and "SIZE" in features:
+            addition = self.instance.options.size_addition
+            line += f" SIZE={message.message_size + (addition if addition >= 0 else SIZE_MARGIN)}"
+        if message is not None and message.smtputf8 and "SMTPUTF8" in features:
+            line += " SMTPUTF8"
+        return self.session.client.command(line, f"MAIL FROM:<{sender}>")
+
+    @property
+    def lacks_utf8(self) -> bool:
+        """The message needs SMTPUTF8 and the server does not have it. RFC 6531 3.6."""
+        message = self.scope.message
+        if message is None or not message.smtputf8 or self.session is None:
+            return False
+        return "SMTPUTF8" not in self.session.client.features and not message.utf8_downgrade
+
+    def close(self) -> None:
+        """QUIT and close."""
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+
+def _with_timeouts(instance: DriverInstance[Any], options: CalloutOptions) -> DriverInstance[Any]:
+    """The transport with the callout's time-outs instead of its own."""
+    connect = options.connect if options.connect >= 0 else options.timeout
+    changed = instance.options.with_(command_timeout=options.timeout, connect_timeout=connect)
+    return replace(instance, options=changed)
+
+
+__all__ = ["CalloutSession", "SessionFailure", "SetupError"]
