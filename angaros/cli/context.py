@@ -70,6 +70,13 @@ def open_context(call: Invocation) -> Context:
     return Context(call, site, config, caller, harness, services, os.geteuid() == 0)
 
 
+def only_test(services: Services) -> None:
+    """Nothing is written to the logs: entries appear on standard error (-be, -bh, -bf, ...)."""
+    modes = getattr(services.log, "modes", None)
+    if modes is not None:
+        modes.testing = True
+
+
 def verbose(services: Services) -> None:
     """-v: log entries and SMTP dialogues are shown on standard error."""
     modes = getattr(services.log, "modes", None)

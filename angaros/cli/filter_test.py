@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from angaros.cli.context import Context
+from angaros.cli.context import Context, only_test
 from angaros.cli.submission import submission_options
 
 
@@ -12,6 +12,7 @@ def test_filter(context: Context) -> int:
     from angaros.filters.probe import FilterTest, run
 
     call = context.call
+    only_test(context.services)
     become_caller()
     return run(
         context.services,

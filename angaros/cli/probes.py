@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from angaros.cli.context import Context
+from angaros.cli.context import Context, only_test
 from angaros.cli.output import write, write_line
 from angaros.model.scope import Scope
 from angaros.model.session import Session
@@ -31,6 +31,7 @@ def expand_strings(context: Context) -> int:
             return 1
         scope.message = context.services.store.load(call.set_message)
         scope.session = scope.message.session
+    only_test(context.services)
     become_caller()
     if call.message_file is not None:
         from angaros.inbound.probe import load_test_message
