@@ -292,6 +292,6 @@ def plan_from_json(values: dict[str, Any]) -> Plan:
 
 def perform(plan: Plan, fds: list[int]) -> list[DeliveryResult]:
     """Do it, here and now, as who we are. One result, which counts for all addresses of the batch."""
-    from angaros.transports import performing
+    from angaros.transports.performing import perform as perform_one
 
-    return [performing.perform(plan, fds)]
+    return [perform_one(plan, fds)]

@@ -29,7 +29,7 @@ from angaros.transports.smtp_hosts import (
     retry_state,
 )
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
-from angaros.transports.smtp_send import Copy, Item, StaleSession, host_text, send
+from angaros.transports.smtp_send import Copy, Item, StaleSession, fresh_result, host_text, send
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
 from angaros.transports.smtp_tls import DaneError, TlsPolicy, policy
 
@@ -324,6 +324,8 @@ class _Hosts:
             self.copy.attempt.log_both(text)
         self.waiting[host.name] = None
         for item in self._pending():
+            if failure.session is not None and failure.show_host:
+                item.result = fresh_result(failure.session, self.copy, item)
             result = item.result
             result.message = "" if failure.connecting and failure.number > 0 else failure.text
             result.basic_errno, result.more_errno = failure.number, failure.more

@@ -124,7 +124,7 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], last_host: bool, h
     session.sequence += 1
     copy.followed = False
     for item in items:
-        item.result = _fresh_result(session, copy, item)
+        item.result = fresh_result(session, copy, item)
     transaction = _transaction(copy, session, items)
     try:
         reply = transaction.run()
@@ -141,7 +141,7 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], last_host: bool, h
     return transaction.clean
 
 
-def _fresh_result(session: SmtpSession, copy: Copy, item: Item) -> DeliveryResult:
+def fresh_result(session: SmtpSession, copy: Copy, item: Item) -> DeliveryResult:
     """A result that knows the connection."""
     client = session.client
     return DeliveryResult(

@@ -53,8 +53,8 @@ class SessionFailure(Exception):
         """There is a host line."""
         self.tls_failed = False
         """A handshake failed: sending in the clear may be an alternative."""
-        self.result_code = 0
-        """Code of the reply, if it was one."""
+        self.session: SmtpSession | None = None
+        """As far as it came."""
 
 
 @dataclass(slots=True)
@@ -117,7 +117,13 @@ class Opener:
             self._start(session)
         except ClientFailure as failure:
             session.close(say_quit=failure.kind == REPLY)
-            raise self._translated(failure) from None
+            translated = self._translated(failure)
+            translated.session = session
+            raise translated from None
+        except SessionFailure as failure:
+            failure.session = session
+            session.close(say_quit=not failure.tls_failed)
+            raise
         except BaseException:
             session.close()
             raise
@@ -364,8 +370,6 @@ class Opener:
         translated = SessionFailure(failure.text, number, permanent=failure.permanent)
         if failure.kind == CLOSED:
             translated.number = int(Why.SMTP_CLOSED)
-        if failure.reply is not None:
-            translated.result_code = failure.reply.code
         return translated
 
 
