@@ -153,7 +153,7 @@ def _families() -> dict[str, tuple[str, ...]]:
         "_ACL_MOD_": _upper(row.name for row in ROWS.values() if row.modifier),
         "_ACL_COND_": _upper(row.name for row in ROWS.values() if not row.modifier),
         "_EXP_VAR_": _upper(table()),
-        "_EXP_OP_": _upper(OPERATORS),
+        "_EXP_OP_": tuple(sorted(OPERATORS, key=lambda name: ("_" not in name, name))),
         "_EXP_ITEM_": _upper(ITEMS),
         "_EXP_COND_": _upper(name for name in CONDITIONS if name.isidentifier()),
     }

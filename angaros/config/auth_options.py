@@ -78,8 +78,8 @@ class GsaslAuthOptions(AuthOptions):
     server_realm: str | None = string(None, "SASL realm", expanded=True)
     server_scram_iter: str = string("4096", "SCRAM iteration count", expanded=True, since="4.80")
     server_scram_salt: str | None = string(None, "SCRAM salt", expanded=True, since="4.80")
-    server_service: str = string("smtp", "Service name")
     server_skey: str | None = string(None, "SCRAM StoredKey", expanded=True)
+    server_service: str = string("smtp", "Service name")
 
 
 class HeimdalGssapiAuthOptions(AuthOptions):

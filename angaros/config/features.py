@@ -67,18 +67,22 @@ DRIVER_TABLES: Mapping[str, Mapping[str, type[Options]]] = {
 """Classes of options by kind of driver and driver."""
 
 
+_FAMILIES_BEFORE = ("_EXP_VAR_", "_EXP_OP_", "_EXP_ITEM_", "_EXP_COND_", "_LOG_")
+"""Families that come before those of options and drivers."""
+
+
 def builtin_macros(features: Features) -> dict[str, str]:
     """All built-in macros, in Exim's order: newest tables last within a family."""
     macros: dict[str, str] = {"_DKIM_OVERSIGN_HEADERS": _oversign(), "_DKIM_SIGN_HEADERS": DKIM_SIGN_HEADERS}
     macros["_RESUME_DECODE"] = RESUME_DECODE
-    _log = features.families.get("_LOG_", ())
-    _add(macros, "_LOG_", _log)
+    for prefix in _FAMILIES_BEFORE:
+        _add(macros, prefix, features.families.get(prefix, ()))
     _add_drivers(macros, "AUTHENTICATOR", features.authenticators, AUTHENTICATORS, AuthOptions)
     _add_drivers(macros, "TRANSPORT", features.transports, TRANSPORTS, TransportOptions)
     _add_drivers(macros, "ROUTER", features.routers, ROUTERS, RouterOptions)
     _add_options(macros, "_OPT_MAIN_", MainOptions)
     for prefix, names in features.families.items():
-        if prefix != "_LOG_":
+        if prefix not in _FAMILIES_BEFORE:
             _add(macros, prefix, names)
     _add(macros, "_EXP_", features.experimental)
     _add(macros, "_HAVE_", features.have)
@@ -106,7 +110,7 @@ def _add(macros: dict[str, str], prefix: str, names: tuple[str, ...]) -> None:
 
 def _add_options(macros: dict[str, str], prefix: str, table: type[Options], *, own: bool = False) -> None:
     rows = table.OWN if own else table.OPTIONS
-    for name in sorted(rows, reverse=True):
+    for name in reversed(rows):
         if rows[name].macro:
             macros[prefix + _macro_name(name)] = "y"
 

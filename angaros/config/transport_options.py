@@ -229,7 +229,9 @@ class SmtpOptions(TransportOptions):
     fallback_hosts: str | None = string(None, "Hosts tried when the primaries fail", items="string", expanded=True)
     final_timeout: int = integer(600, "Reply wait after the final dot", kind=TIME)
     gethostbyname: bool = boolean(False, "Resolve via the system, not DNS")
-    gnutls_compat_mode: bool = boolean(False, "Relax GnuTLS for broken peers (documented but absent from source)", hidden=True)
+    gnutls_compat_mode: bool = boolean(
+        False, "Relax GnuTLS for broken peers (documented but absent from source)", hidden=True, macro=False
+    )
     helo_data: str = string("$primary_hostname", "EHLO/LHLO argument", expanded=True)
     host_name_extract: str = string(
         "${if and {{match{$host}{.outlook.com\\$}} {match{$item}{\\N^250-([\\w.]+)\\s\\N}}} {$1}}",
