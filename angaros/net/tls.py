@@ -29,6 +29,8 @@ class TlsError(AngarosError):
         super().__init__(f"({where}): {detail}" if detail else where)
         self.where = where
         self.detail = detail
+        self.problems: list[str] = []
+        """What was wrong with the peer's certificate: lines for the log."""
 
 
 @dataclass(frozen=True, slots=True)

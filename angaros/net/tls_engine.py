@@ -100,7 +100,9 @@ class TlsEngine:
                 raise self._closed_error() from None
             return False
         except SSL.Error as error:
-            raise self._handshake_error(error) from None
+            failure = self._handshake_error(error)
+            failure.problems = self.problems
+            raise failure from None
         self._established = True
         self._judge_after_handshake()
         return True

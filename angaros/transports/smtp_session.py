@@ -252,6 +252,7 @@ class Opener:
         except TimeoutError:
             raise self._tls_failure("(SSL_connect): timed out", session) from None
         except TlsError as error:
+            self._log_problems(error.problems)
             if self.plan.on_connect and "TCP connection closed by peer" in str(error):
                 raise session.client.closed_failure() from None
             raise self._tls_failure(str(error), session) from None
