@@ -18,6 +18,8 @@ GROUP = "exim"
 OPTION_FILES = ("/etc/mysql/my.cnf", "/etc/my.cnf")
 SOCKETS = ("/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock")
 """Where the local server's socket is when nothing says so (Debian, Red Hat, MySQL's own default)."""
+LOST = (0, 2006, 2013, 1927, 1317, 1053)
+"""Error numbers of a connection that has ended."""
 CONNECT_TIMEOUT = 30
 """Seconds; Exim leaves it to the library, whose default is the system's (minutes)."""
 
@@ -41,10 +43,11 @@ class Mysql:
         if connection is not None:
             try:
                 return self._use(server, connection, query)
-            except (pymysql.err.OperationalError, pymysql.err.InterfaceError) as error:
-                connection.close()
-                if error.args and error.args[0] not in (0, 2006, 2013):
+            except pymysql.err.MySQLError as error:
+                if error.args and error.args[0] not in LOST:
+                    self._pool.give(server, connection)
                     raise LookupDefer(f"MYSQL: query failed: {error.args[-1]}") from error
+                connection.close()
         try:
             connection = _connect(server)
         except pymysql.err.MySQLError as error:
