@@ -1,7 +1,7 @@
-"""What all local transports have in common: who they run as, where, with which return path; and handing the plan over.
+"""What all local transports have in common: the set-up, the copy of the message, and handing the plan over.
 
 A local transport delivers one copy for a batch of addresses. `LocalTransport.deliver` is the entry; drivers say what to do in
-`run`, given a `Setup`. Exim spec 23 (environment), 24 (generic options), 25 (batching).
+`run`, given a `Setup`. User, directories and return path were settled by `delivery.environment`. Exim spec 23, 24, 25.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from angaros.model.delivery import Delivery, DeliveryResult, Owner
-from angaros.model.errors import ExpansionError, ForcedFailure, Why
+from angaros.model.errors import ExpansionError, Why
 from angaros.model.text import is_tainted
-from angaros.routers.users import find_group_id, find_user_id, groups_of
 from angaros.transports.headers import TransportError, header_text
 from angaros.transports.plan import Copy, Plan
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from angaros.config.config import DriverInstance
     from angaros.model.message import Message
     from angaros.model.scope import Scope
-
-UNSET = -1
 
 
 @dataclass(slots=True)
@@ -72,7 +69,6 @@ class LocalTransport:
         clock = scope.services.clock
         started = clock.now()
         try:
-            check_size(self.instance, deliveries, scope)
             setup = prepare(self.instance, deliveries, scope)
             result = self.run(setup)
             result.return_path = setup.return_path
@@ -94,23 +90,6 @@ def failure(error: TransportError, scope: Scope) -> DeliveryResult:
     return DeliveryResult(status, message=str(error), basic_errno=error.errno)
 
 
-def check_size(instance: DriverInstance[Any], deliveries: list[Delivery], scope: Scope) -> None:
-    """`message_size_limit` of the transport (Exim spec 24)."""
-    limit_text = instance.options.message_size_limit
-    if not limit_text:
-        return
-    assert scope.message is not None
-    try:
-        text = scope.child(delivery=deliveries[0], transport_name=instance.name).expand(limit_text)
-        limit = read_size(text)
-    except (ExpansionError, ValueError) as error:
-        raise TransportError(
-            f"invalid message_size_limit in {instance.name} transport: {error}", Why.UNKNOWN, panic=True
-        ) from None
-    if limit and scope.message.message_size > limit:
-        raise TransportError(f"message is too big (transport limit = {limit})", fail=True)
-
-
 _SIZE = re.compile(r"\s*(-?\d+)([kKmMgG]?)\s*")
 
 
@@ -123,17 +102,21 @@ def read_size(text: str) -> int:
 
 
 def prepare(instance: DriverInstance[Any], deliveries: list[Delivery], scope: Scope) -> Setup:
-    """Everything before the driver's own part, in Exim's order. Raises TransportError."""
-    common = combined(deliveries)
-    here = scope.child(delivery=common, transport_name=instance.name)
-    return_path = expand_return_path(instance, common, here)
-    here.local["return_path"] = return_path
-    owner = find_owner(instance, deliveries[0], here)
-    here.local["local_user_uid"], here.local["local_user_gid"] = str(owner.uid), str(owner.gid)
-    home = _home(instance, common, here)
-    here.local["home"] = home
-    directory = _directory(instance, common, here) or home or "/"
-    return Setup(instance, deliveries, here, return_path, owner, home, directory)
+    """What `delivery.environment` has put into addresses and scope, in one place."""
+    first, common = deliveries[0], combined(deliveries)
+    assert scope.message is not None
+    owner = first.owner
+    if owner is None:
+        config = scope.services.config
+        owner = Owner(config.exim_uid, config.exim_gid)
+    home = first.home or ""
+    here = scope.child(common)
+    local = here.local
+    local.update(transport_name=instance.name, home=home, local_user_uid=str(owner.uid), local_user_gid=str(owner.gid))
+    errors_to = first.props.errors_to
+    default = scope.message.sender_address if errors_to is None else errors_to
+    return_path = local.setdefault("return_path", default)
+    return Setup(instance, deliveries, here, return_path, owner, home, first.current_directory or home or "/")
 
 
 def combined(deliveries: list[Delivery]) -> Delivery:
@@ -153,139 +136,6 @@ def combined(deliveries: list[Delivery]) -> Delivery:
         parent=None,
         props=dataclasses.replace(first.props, local_part_data=None),
     )
-
-
-def expand_return_path(instance: DriverInstance[Any], delivery: Delivery, scope: Scope) -> str:
-    """The transport's `return_path`, else the router's errors_to, else the sender."""
-    assert scope.message is not None
-    default = delivery.props.errors_to if delivery.props.errors_to is not None else scope.message.sender_address
-    text = instance.options.return_path
-    if text is None:
-        return default
-    scope.local["return_path"] = default
-    try:
-        return scope.expand(text)
-    except ForcedFailure:
-        return default
-    except ExpansionError as error:
-        _panic(scope, f'Failed to expand return path "{text}" in {instance.name} transport: {error}', Why.EXPAND_FAIL)
-    raise AssertionError
-
-
-def _panic(scope: Scope, text: str, errno: int) -> None:
-    """Exim writes these to main and panic log, then defers with an ordinary line."""
-    assert scope.message is not None
-    scope.services.log.write(text, message_id=scope.message.id, panic=True)
-    raise TransportError(text, errno)
-
-
-# --- User --------------------------------------------------------------------------------------------------------------
-
-
-def find_owner(instance: DriverInstance[Any], delivery: Delivery, scope: Scope) -> Owner:
-    """The user and groups to run as (Exim spec 23.2); refused when on never_users."""
-    options, routed = instance.options, delivery.owner
-    uid = gid = UNSET
-    user_gid = UNSET
-    if options.group is not None:
-        gid = _expand_group(instance, scope)
-    if options.user is not None:
-        uid, user_gid = _expand_user(instance, scope)
-        initgroups = options.initgroups
-    elif getattr(options, "pipe_as_creator", False):
-        session = scope.session if scope.session is not None else scope.message.session  # type: ignore[union-attr]
-        uid, user_gid = session.originator_uid, session.originator_gid
-        initgroups = options.initgroups
-    elif routed is not None and routed.uid != UNSET:
-        uid = routed.uid
-        initgroups = bool(delivery.extra.get("initgroups", False)) or bool(routed.groups)
-    else:
-        config = scope.services.config
-        uid, user_gid, initgroups = config.exim_uid, config.exim_gid, False
-    if gid == UNSET and routed is not None and routed.gid != UNSET:
-        gid = routed.gid
-    if gid == UNSET:
-        gid = user_gid
-    if gid == UNSET:
-        _panic(scope, f"User set without group for {instance.name} transport", Why.GID_FAIL)
-    _check_never(instance, uid, scope)
-    groups = groups_of(uid, gid) if initgroups else ()
-    return Owner(uid, gid, groups)
-
-
-def _check_never(instance: DriverInstance[Any], uid: int, scope: Scope) -> None:
-    config, site = scope.services.config, scope.services.site
-    if uid not in config.never_uids:
-        return
-    fixed = {found[0] for name in site.fixed_never_users.split(":") if (found := find_user_id(name.strip(), scope.services))}
-    which = "fixed_never_users" if uid in fixed else "never_users"
-    _panic(scope, f"User {uid} set for {instance.name} transport is on the {which} list", Why.UID_FAIL)
-
-
-def _expand_user(instance: DriverInstance[Any], scope: Scope) -> tuple[int, int]:
-    text, name = instance.options.user, instance.name
-    try:
-        user = scope.expand(text)
-    except ExpansionError as error:
-        _panic(scope, f'Failed to expand user string "{text}" for the {name} transport: {error}', Why.UID_FAIL)
-    found = find_user_id(user, scope.services)
-    if found is None:
-        origin = f' from expanded string "{text}"' if "$" in text else ""
-        _panic(scope, f'Failed to find user "{user}"{origin} for the {name} transport', Why.UID_FAIL)
-    assert found is not None
-    return found[0], found[1].pw_gid if found[1] is not None else UNSET
-
-
-def _expand_group(instance: DriverInstance[Any], scope: Scope) -> int:
-    text, name = instance.options.group, instance.name
-    try:
-        group = scope.expand(text)
-    except ExpansionError as error:
-        _panic(scope, f'Failed to expand group string "{text}" for the {name} transport: {error}', Why.GID_FAIL)
-    found = find_group_id(group)
-    if found is None:
-        origin = f' from expanded string "{text}"' if "$" in text else ""
-        _panic(scope, f'Failed to find group "{group}"{origin} for the {name} transport', Why.GID_FAIL)
-    assert found is not None
-    return found
-
-
-# --- Directories -------------------------------------------------------------------------------------------------------
-
-
-def _home(instance: DriverInstance[Any], delivery: Delivery, scope: Scope) -> str:
-    text = instance.options.home_directory
-    if text is None:
-        if delivery.home is None:
-            return ""
-        text = delivery.home
-        if delivery.home_expanded:
-            return _absolute(text, "home", instance, scope)
-    try:
-        return _absolute(scope.expand(text), "home", instance, scope)
-    except ExpansionError as error:
-        _panic(scope, f'home directory "{text}" failed to expand for {instance.name} transport: {error}', Why.EXPAND_FAIL)
-    raise AssertionError
-
-
-def _directory(instance: DriverInstance[Any], delivery: Delivery, scope: Scope) -> str:
-    text = instance.options.current_directory
-    if text is None:
-        text = delivery.current_directory
-    if text is None:
-        return ""
-    try:
-        return _absolute(scope.expand(text), "current", instance, scope)
-    except ExpansionError as error:
-        _panic(scope, f'current directory "{text}" failed to expand for {instance.name} transport: {error}', Why.EXPAND_FAIL)
-    raise AssertionError
-
-
-def _absolute(path: str, which: str, instance: DriverInstance[Any], scope: Scope) -> str:
-    if path and not path.startswith("/"):
-        text = f'{which} directory path "{path}" is not absolute for {instance.name} transport'
-        _panic(scope, text, Why.NOT_ABSOLUTE)
-    return path
 
 
 # --- The copy and its plan ---------------------------------------------------------------------------------------------
