@@ -11,7 +11,9 @@ MAX_DEPTH = 100
 _TOP = 1 << 63
 _SUFFIX = {"k": 10, "K": 10, "m": 20, "M": 20, "g": 30, "G": 30}
 _SPACE = " \t\n\v\f\r"
-_LEVELS: tuple[tuple[str, ...], ...] = (("|",), ("^",), ("&",), ("<<", ">>"), ("+", "-"), ("*", "/", "%"))
+_STRENGTH = {"|": 0, "^": 1, "&": 2, "<<": 3, ">>": 3, "+": 4, "-": 4, "*": 5, "/": 5, "%": 5}
+"""How tightly an operator binds."""
+_DOUBLED = ("<", ">")
 
 
 def wrap(value: int) -> int:
@@ -25,7 +27,7 @@ def _quotient(a: int, b: int) -> int:
 
 
 class _Evaluator:
-    """Recursive descent; one level of precedence a turn."""
+    """Precedence climbing."""
 
     __slots__ = ("decimal", "depth", "pos", "text")
 
@@ -49,19 +51,17 @@ class _Evaluator:
             raise self.error("expecting operator")
         return value
 
-    def level(self, number: int) -> int:
-        if number == len(_LEVELS):
-            return self.unary()
-        value = self.level(number + 1)
+    def level(self, least: int) -> int:
+        """An expression of operators that bind at least so tightly."""
+        value = self.unary()
         while True:
-            self.space()
-            for symbol in _LEVELS[number]:
-                if self.text.startswith(symbol, self.pos):
-                    self.pos += len(symbol)
-                    value = self.apply(symbol, value, self.level(number + 1))
-                    break
-            else:
+            ch = self.space()
+            symbol = ch if ch not in _DOUBLED else self.text[self.pos : self.pos + 2]
+            strength = _STRENGTH.get(symbol, -1)
+            if strength < least:
                 return value
+            self.pos += len(symbol)
+            value = self.apply(symbol, value, self.level(strength + 1))
 
     def apply(self, symbol: str, a: int, b: int) -> int:
         if symbol in "/%" and b == 0:
@@ -127,4 +127,9 @@ _APPLY: dict[str, Callable[[int, int], int]] = {
 
 def evaluate(text: str, decimal: bool = False) -> int:
     """The value of an expression. `decimal`: a leading 0 means nothing (`eval10`). Raises ExpansionError."""
+    for symbol in "+-*":  # the usual `$n+1` without the machinery
+        left, found, right = text.partition(symbol)
+        if found and left.isdigit() and right.isdigit() and len(text) < 19 and left[0] != "0" and right[0] != "0":
+            a, b = int(left), int(right)
+            return a + b if symbol == "+" else a - b if symbol == "-" else a * b
     return _Evaluator(str(text), decimal).whole()

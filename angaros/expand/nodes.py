@@ -100,14 +100,15 @@ class Sequence_(Node):
         self.skip_text = "".join([node.skip_text for node in nodes])
 
     def eval(self, scope: Scope) -> str:
-        parts = []
-        for node in self.nodes:
-            try:
-                parts.append(node.eval(scope))
-            except ExpansionError as error:
-                if error.position < 0:
-                    error.position = node.position
-                raise
+        parts: list[str] = []
+        append = parts.append
+        try:
+            for node in self.nodes:
+                append(node.eval(scope))
+        except ExpansionError as error:
+            if error.position < 0:
+                error.position = self.nodes[len(parts)].position
+            raise
         text = "".join(parts)
         if len(text) > MAX_RESULT:
             raise fail(f"expansion result is longer than {MAX_RESULT} octets")

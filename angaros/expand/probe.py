@@ -44,8 +44,8 @@ class Probe:
         """Trees of lines seen."""
         scope.local["show_recipients"] = "1"
 
-    def answer(self, line: str) -> str:
-        """What one line gives, without newline."""
+    def answer(self, line: str) -> str | None:
+        """What one line gives, without newline; None when it gives nothing at all."""
         text = self._text(line)
         if text is None:
             return self._command(line)
@@ -78,8 +78,10 @@ class Probe:
             if line[-1:] == "\\":
                 pending = line[:-1]
                 continue
-            out.append(self.answer(line))
-            self._remember(line)
+            answer = self.answer(line)
+            if answer is not None:
+                out.append(answer)
+                self._remember(line)
         return pending
 
     def _remember(self, line: str) -> None:
@@ -92,30 +94,24 @@ class Probe:
 
     def _text(self, line: str) -> str | None:
         """The line with its macros replaced; None when it is a command."""
-        if line.startswith(("set ", "set,")) or self._is_definition(line):
+        if line.startswith(("set ", "set,")):
             return None
-        return self._macros.replace(line)[0]
+        text = self._macros.replace(line)[0]
+        return None if "A" <= text[:1] <= "Z" else text
 
-    def _command(self, line: str) -> str:
+    def _command(self, line: str) -> str | None:
         self._ready.clear()
-        return self._set(line) if line.startswith(("set ", "set,")) else self._define(line)
+        return self._set(line) if line.startswith(("set ", "set,")) else self._define(self._macros.replace(line)[0])
 
-    @staticmethod
-    def _is_definition(line: str) -> bool:
-        if not ("A" <= line[:1] <= "Z") or "=" not in line:
-            return False
-        name = line.partition("=")[0].rstrip(_WHITE)
-        return name.isascii() and name.replace("_", "").isalnum()
-
-    def _define(self, line: str) -> str:
-        """A macro definition: what to say about it."""
+    def _define(self, line: str) -> str | None:
+        """A macro definition, as each line is that begins with a capital letter: what to say about it."""
         from angaros.config.macros import MacroError
 
         try:
             self._macros.define_line(line)
         except MacroError as error:
             sys.stderr.write(f"Exim configuration error:\n  {error}\n")
-            return ""
+            return None
         return f"Defined macro '{line.partition('=')[0].rstrip(_WHITE)}'"
 
     def _set(self, line: str) -> str:
@@ -204,7 +200,9 @@ def run(scope: Scope, arguments: Sequence[str], stdin: Any, write: Callable[[str
     probe = Probe(scope, admin)
     if arguments:
         for argument in arguments:
-            write(probe.answer(argument) + "\n")
+            answer = probe.answer(argument)
+            if answer is not None:
+                write(answer + "\n")
         return 0
     terminal = bool(getattr(stdin, "isatty", lambda: False)())
     prompt = "" if terminal else PROMPT
@@ -217,6 +215,6 @@ def run(scope: Scope, arguments: Sequence[str], stdin: Any, write: Callable[[str
         if out:
             write(("\n" + prompt).join(out) + "\n" + prompt)
     if pending is not None:
-        write(probe.answer(pending) + "\n" + prompt)
+        write((probe.answer(pending) or "") + "\n" + prompt)
     write("\n")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from angaros.model.session import Session
@@ -23,8 +24,10 @@ def session_of(scope: Scope) -> Session:
 
 
 def _text(attribute: str) -> Callable[[Scope], str]:
+    read = attrgetter(attribute)
+
     def get(scope: Scope) -> str:
-        value: str = getattr(session_of(scope), attribute)
+        value: str = read(scope.session or session_of(scope))
         return value
 
     return get

@@ -64,9 +64,10 @@ def text_hash(subject: str, length: int, limit: int) -> str:
         return subject
     if length == 0 or limit == 0:
         return ""
-    folded = [ord(ch) for ch in subject[:length]]
-    for index in range(length, len(subject)):
-        code = ord(subject[index])
+    octets = subject.encode("latin-1")
+    folded = list(octets[:length])
+    for index in range(length, len(octets)):
+        code = octets[index]
         turn = (code + index) % 8
         folded[index % length] ^= ((code << turn) | (code >> (8 - turn))) & 0xFF
     return like("".join([HASH_CODES[code % limit] for code in folded]), subject)

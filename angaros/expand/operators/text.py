@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from angaros.expand.conditions.compare import ascii_lower
@@ -119,6 +120,7 @@ def do_rxquote(text: str, argument: str, scope: Scope) -> str:
 # --- Operators with numbers --------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)
 def _numbers(name: str, argument: str, signed: bool, most: int) -> tuple[int, int]:
     """`3`, `3_5`, `-3_5` after the operator's name; the second is -1 when it is not there."""
     rest = argument
