@@ -52,6 +52,8 @@ class Callout:
         options, message = self.options, self.scope.message
         if self.is_recipient:
             if options.use_sender and message is not None:
+                if message.effects.cutthrough:
+                    return self._transport_sender()
                 return message.sender_address
             if options.use_postmaster:
                 return f"postmaster@{self.scope.services.config.main.qualify_domain}"
@@ -147,11 +149,11 @@ class Callout:
     # --- The hosts ---------------------------------------------------------------------------------------------------
 
     def _ask(self) -> Finding:
-        from angaros.delivery.callout_talk import Finding, talk
+        from angaros.delivery.callout_talk import Finding, talk, talk_on_held
 
-        session = self.scope.session
-        if session is not None and not self.options.use_sender:
-            self._cancel_held("different sender")
+        held = talk_on_held(self)
+        if held is not None:
+            return held
         clock = self.scope.services.clock
         wait = self.options.maxwait if self.options.maxwait >= 0 else 4 * self.options.timeout
         deadline = clock.monotonic() + wait
@@ -167,13 +169,6 @@ class Callout:
                 break
         return finding
 
-    def _cancel_held(self, why: str) -> None:
-        message = self.scope.message
-        held = message.effects.cutthrough_connection if message is not None else None
-        if held is not None and message is not None:
-            held.cancel(why)
-            message.effects.cutthrough_connection = None
-
     def _result(self, finding: Finding) -> VerifyResult:
         if finding.done:
             delivery = self.delivery
@@ -186,9 +181,9 @@ class Callout:
                 local_part_data=str(delivery.local_part) if confirmed else None,
                 domain_data=str(delivery.domain) if confirmed else None,
             )
-        return self._deferred(finding.message)
+        return self._deferred(finding.message, finding.reply)
 
-    def _deferred(self, message: str) -> VerifyResult:
+    def _deferred(self, message: str, reply: str = "") -> VerifyResult:
         what = "recipient" if self.is_recipient else "sender"
         dull = f"Could not complete {what} verify callout"
         text = dull if len(self.hosts) > 1 or not message else f"{dull}: {message}"
@@ -200,7 +195,7 @@ class Callout:
                 "they may be permanently unreachable from this server. In the latter case,\n"
                 + (_RECIPIENT_ADVICE if self.is_recipient else _SENDER_ADVICE)
             )
-        return VerifyResult(Outcome.DEFER, shown, text, callout=True)
+        return VerifyResult(Outcome.DEFER, shown, text, callout=True, details=reply)
 
     def _trace(self, text: str) -> None:
         self.scope.depth += 1

@@ -36,6 +36,32 @@ class Finding:
     random: int = UNKNOWN
     postmaster: int = UNKNOWN
     address: int = UNKNOWN
+    reply: str = ""
+    """The temporary error reply to RCPT."""
+
+
+def talk_on_held(call: Callout) -> Finding | None:
+    """Ask over the connection that is kept for the message, if it fits; else give that up. None: call anew."""
+    from angaros.delivery.cutthrough import drop, held_by
+
+    message = call.scope.message
+    held = held_by(message)
+    if message is None or held is None:
+        return None
+    plain = call.is_recipient and not call.random and call.postmaster is None
+    if not plain or not call.hosts or not held.fits(call.delivery, call.hosts[0], call.sender):
+        drop(message, "different sender" if held.sender != call.sender else "incompatible connection")
+        return None
+    finding = Finding(domain=ACCEPT)
+    conversation = _Conversation(call, held.session.host, held.session, finding)
+    try:
+        conversation.judge(f"RCPT TO:<{call.delivery.address}>", held.ask(call.delivery))
+    except ClientFailure:
+        drop(message, "connection lost")
+        return None
+    if finding.outcome is not Outcome.ACCEPT:
+        drop(message, "recipient not accepted")
+    return finding
 
 
 def talk(call: Callout, host: Host) -> Finding:
@@ -135,9 +161,12 @@ class _Conversation:
             return ""
 
     def _recipient(self) -> bool:
-        finding = self.finding
         label = f"RCPT TO:<{self.session.recipient}>"
-        reply = self.session.command(label)
+        return self.judge(label, self.session.command(label))
+
+    def judge(self, label: str, reply: ClientReply) -> bool:
+        """What the reply to the recipient means."""
+        finding = self.finding
         if reply.ok:
             finding.address = ACCEPT
             finding.done, finding.outcome, finding.message = True, Outcome.ACCEPT, ""
@@ -146,6 +175,8 @@ class _Conversation:
         if reply.permanent:
             finding.address = REJECT
             self._refused(label, reply.text, "recipient")
+        else:
+            finding.reply = reply.text
         return False
 
     def _postmaster(self, sender: str) -> None:

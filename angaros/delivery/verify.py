@@ -131,6 +131,7 @@ class _Run:
             result.local_part_data if result.local_part_data is not None else props.local_part_data,
             result.domain_data if result.domain_data is not None else props.domain_data,
             delivery.address,
+            result.details,
         )
 
     def _failed(self, delivery: Delivery) -> VerifyResult:

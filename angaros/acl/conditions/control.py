@@ -210,7 +210,7 @@ def _no_cutthrough(frame: Frame) -> str:
     """Why there can be no cutthrough delivery."""
     effects = frame.effects
     message: Message = frame.message
-    if len(message.recipients) > 0:
+    if len(message.recipients) > 0 or int(frame.scope.state.get("rcpt_count") or 0) > 1:
         return "" if effects.cutthrough else "nonfirst rcpt"
     if frame.session.host_checking:
         return "host checking"

@@ -1,0 +1,233 @@
+"""Cutthrough delivery: the connection of a recipient's callout is kept and carries the message on. Exim spec 44.22.
+
+The message goes out when it has been accepted here and before the client hears of it, so that client and next host get the same
+answer. Laws:
+- One connection for one message: same transport, host, port and sender for all recipients; else everything is spooled as usual.
+- The next host's acceptance is final (nothing is queued then); its refusal is passed to the client; anything else is spooled,
+  or passed on too with `defer=pass`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from angaros.logs import lines
+from angaros.logs.peer import host_and_ident
+from angaros.model.delivery import Delivery, DeliveryResult
+from angaros.model.outcome import Outcome, Verdict
+from angaros.model.verify import CalloutOptions, VerifyOptions
+from angaros.smtp.client import ClientFailure, ClientReply
+from angaros.smtp.transaction import dotted
+from angaros.transports.headers import TransportError, header_text
+
+if TYPE_CHECKING:
+    from angaros.delivery.callout import Callout
+    from angaros.delivery.callout_session import CalloutSession
+    from angaros.model.delivery import Host
+    from angaros.model.message import Message
+    from angaros.model.scope import Scope
+
+COMMAND_TIMEOUT = 30
+"""Seconds for a callout that only opens the connection."""
+FINAL_TIMEOUT = 600
+"""Seconds for the reply to the final dot. RFC 5321 4.5.3.2.6."""
+
+NOT_ACCEPTED = "450 Onward transmission not accepted"
+
+
+@dataclass(slots=True)
+class HeldConnection:
+    """A connection after MAIL and at least one RCPT."""
+
+    session: CalloutSession
+    sender: str
+    wanted: bool
+    """The message is to go over it; else only further callouts use it (`callout=hold`)."""
+    routed: list[Delivery] = field(default_factory=list)
+
+    def fits(self, routed: Delivery, host: Host, sender: str) -> bool:
+        """Whether another recipient may use it."""
+        mine = self.session
+        return (
+            mine.delivery.transport == routed.transport
+            and mine.host.address == host.address
+            and mine.host.port == host.port
+            and self.sender == sender
+        )
+
+    def ask(self, routed: Delivery) -> ClientReply:
+        """RCPT for another recipient. Raises `ClientFailure`."""
+        reply = self.session.command(f"RCPT TO:<{routed.address}>")
+        if reply.ok:
+            self.routed.append(routed)
+        return reply
+
+    def cancel(self, why: str) -> None:
+        """Give it up."""
+        log = self.session.scope.services.log
+        if log.debugging("v"):
+            log.debug("v", f"cutthrough cancel: {why}")
+        self.session.close()
+
+    close = cancel
+
+
+def hold(call: Callout, session: CalloutSession) -> bool:
+    """Keep the connection of a callout that succeeded; whether it is kept."""
+    message = call.scope.message
+    if message is None or message.effects.cutthrough_connection is not None:
+        return False
+    held = HeldConnection(session, call.sender, message.effects.cutthrough, [call.delivery])
+    message.effects.cutthrough_connection = held
+    return True
+
+
+def held_by(message: Message | None) -> HeldConnection | None:
+    """The connection that is kept for the message."""
+    found = message.effects.cutthrough_connection if message is not None else None
+    return found if isinstance(found, HeldConnection) else None
+
+
+def drop(message: Message, why: str) -> None:
+    """No cutthrough delivery for this message."""
+    held = held_by(message)
+    message.effects.cutthrough = False
+    message.effects.cutthrough_connection = None
+    if held is not None:
+        held.cancel(why)
+
+
+def after_rcpt(scope: Scope) -> Verdict | None:
+    """After the RCPT ACL has accepted `scope.delivery`: get it onto the connection. A verdict: refuse the recipient after all."""
+    message, delivery = scope.message, scope.delivery
+    if message is None or delivery is None or not message.effects.cutthrough:
+        return None
+    held = held_by(message)
+    if held is not None and any(one.root().address == delivery.address for one in held.routed):
+        held.wanted = True
+        return None
+    options = VerifyOptions(callout=CalloutOptions(timeout=COMMAND_TIMEOUT, use_sender=True, no_cache=True))
+    result = scope.services.verifier.verify_address(delivery.address, scope, is_recipient=True, options=options)
+    if result.outcome is Outcome.ACCEPT:
+        if held_by(message) is None:
+            drop(message, "not usable for cutthrough")
+        return None
+    if result.outcome is Outcome.DENY:
+        drop(message, "recipient refused")
+        return Verdict(Outcome.DENY)
+    passes = message.effects.cutthrough_defer_pass
+    drop(message, "recipient deferred")
+    return Verdict(Outcome.DEFER, result.details) if passes else None
+
+
+# --- The message ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outward:
+    """What came of it."""
+
+    status: str
+    """`none` (there was no connection), `delivered`, `spool`, `refused`."""
+    reply: str = ""
+    """`refused`: the reply for the client, with its code."""
+
+
+def deliver(scope: Scope, body: Iterable[bytes]) -> Outward:
+    """Send the accepted message (headers of `scope.message`, `body` with LF line ends) over the kept connection, and log it."""
+    message = scope.message
+    held = held_by(message)
+    if message is None or held is None:
+        return Outward("none")
+    if not held.wanted or {one.root().address for one in held.routed} != {one.address for one in message.recipients}:
+        drop(message, "recipients differ")
+        return Outward("none")
+    message.effects.cutthrough_connection = None
+    started = scope.services.clock.now()
+    try:
+        reply = _send(scope, held, body)
+    except ClientFailure as failure:
+        held.cancel(failure.text)
+        return _unanswered(message)
+    except TransportError as error:
+        scope.services.log.write(str(error), message_id=message.id, panic=error.panic)
+        held.cancel(str(error))
+        return Outward("spool")
+    outward = _settle(scope, held, reply, started)
+    held.session.close()
+    return outward
+
+
+def _send(scope: Scope, held: HeldConnection, body: Iterable[bytes]) -> ClientReply:
+    """DATA, header, body, dot; the last reply."""
+    session = held.session.session
+    assert session is not None
+    client = session.client
+    under = held.session.scope.child(held.routed[0])
+    under.message = scope.message
+    header = header_text(under, held.routed, held.session.instance, _return_path(held))
+    go_ahead = client.command("DATA")
+    if go_ahead.code // 100 != 3:
+        return go_ahead
+    head = (header + "\n").replace("\n", "\r\n").encode("latin-1")
+    client.write_data(dotted(_chain(head, body)))
+    client.label = "end of data"
+    return client.read_reply(FINAL_TIMEOUT)
+
+
+def _chain(head: bytes, body: Iterable[bytes]) -> Iterable[bytes]:
+    yield head
+    for chunk in body:
+        yield chunk.replace(b"\n", b"\r\n")
+
+
+def _unanswered(message: Message) -> Outward:
+    if message.effects.cutthrough_defer_pass:
+        return Outward("refused", NOT_ACCEPTED)
+    return Outward("spool")
+
+
+def _settle(scope: Scope, held: HeldConnection, reply: ClientReply, started: float) -> Outward:
+    message, log = scope.message, scope.services.log
+    assert message is not None
+    result = _result(scope, held, reply, started)
+    how = lines.Attempt(return_path=_return_path(held), now=scope.services.clock.now())
+    if reply.ok:
+        for routed in reversed(held.routed):
+            log.write(lines.delivery_line(">>", routed, result, message, log, how), message_id=message.id)
+        return Outward("delivered")
+    what = "rejected" if reply.permanent else "tmp-reject from cutthrough"
+    session = scope.session
+    assert session is not None
+    for routed in held.routed:
+        tail = lines.delivery_line("", replace(routed, address=""), result, message, log, how).partition(" R=")[2]
+        envelope = f"{routed.address} F=<{message.sender_address}> P=<{how.return_path}>"
+        log.write(f"{host_and_ident(session, log)} {envelope} {what} after DATA: R={tail}", message_id=message.id)
+    if reply.permanent or message.effects.cutthrough_defer_pass:
+        return Outward("refused", reply.text)
+    return Outward("spool")
+
+
+def _result(scope: Scope, held: HeldConnection, reply: ClientReply, started: float) -> DeliveryResult:
+    session = held.session.session
+    assert session is not None
+    return DeliveryResult(
+        "ok" if reply.ok else "defer",
+        host=replace(session.host, port=session.port),
+        smtp_response=reply.text,
+        tls=session.tls,
+        authenticator=session.authenticator if session.authenticated else "",
+        auth_id=session.auth_id,
+        local_address=session.stream.local_address,
+        local_port=session.stream.local_port,
+        proxy_address=session.proxy_address,
+        proxy_port=session.proxy_port,
+        started=started,
+        finished=scope.services.clock.now(),
+    )
+
+
+def _return_path(held: HeldConnection) -> str:
+    return held.sender
