@@ -26,27 +26,28 @@ class Syntax:
     """`none`: an argument is an error; `any`."""
     mail: bool = True
     """False: counts as a nonmail command (`smtp_accept_max_nonmail`)."""
-    pipelined: bool = False
-    """May stand inside a pipelined group: more input after it is no synchronization error. # RFC 2920 3.1"""
+    sync: str = "always"
+    """Whether input that follows at once is a synchronization error: `always`, `unless-pipelining` (only when PIPELINING was not
+    advertised), `never`. # RFC 2920 3.1"""
 
 
 # RFC 5321 4.1.1, RFC 1985 (ETRN), 2645 (ATRN), 3030 (BDAT), 3207 (STARTTLS), 4954 (AUTH); XCLIENT and XWELLKNOWN are extensions.
 # The first RSET, HELO, EHLO and STARTTLS of a session are not counted as nonmail: `inbound` knows.
 COMMANDS: tuple[Syntax, ...] = (
-    Syntax("RSET", "RSET", "none", mail=False, pipelined=True),
+    Syntax("RSET", "RSET", "none", mail=False, sync="unless-pipelining"),
     Syntax("HELO", "HELO", mail=False),
     Syntax("EHLO", "EHLO", mail=False),
-    Syntax("AUTH", "AUTH", mail=False),
+    Syntax("AUTH", "AUTH", mail=False, sync="never"),
     Syntax("STARTTLS", "STARTTLS", "none", mail=False),
-    Syntax("MAIL", "MAIL FROM:", pipelined=True),
-    Syntax("RCPT", "RCPT TO:", pipelined=True),
+    Syntax("MAIL", "MAIL FROM:", sync="unless-pipelining"),
+    Syntax("RCPT", "RCPT TO:", sync="unless-pipelining"),
     Syntax("DATA", "DATA", "none"),
-    Syntax("BDAT", "BDAT", pipelined=True),
-    Syntax("QUIT", "QUIT", "none"),
+    Syntax("BDAT", "BDAT", sync="never"),
+    Syntax("QUIT", "QUIT", "none", sync="never"),
     Syntax("NOOP", "NOOP", mail=False),
     Syntax("ETRN", "ETRN", mail=False),
     Syntax("EXPN", "EXPN", mail=False),
-    Syntax("HELP", "HELP", mail=False),
+    Syntax("HELP", "HELP", mail=False, sync="never"),
     Syntax("VRFY", "VRFY", mail=False),
     Syntax("XCLIENT", "XCLIENT", mail=False),
     Syntax("ATRN", "ATRN", mail=False),
@@ -54,7 +55,7 @@ COMMANDS: tuple[Syntax, ...] = (
     Syntax("WELLKNOWN", "XWELLKNOWN", mail=False),
 )
 _BY_WORD: dict[str, Syntax] = {syntax.prefix.partition(" ")[0]: syntax for syntax in COMMANDS}
-UNKNOWN = Syntax("", "", mail=False)
+UNKNOWN = Syntax("", "", mail=False, sync="unless-pipelining")
 
 
 def parse_command(line: str) -> tuple[Syntax, str]:

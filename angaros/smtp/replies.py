@@ -1,11 +1,9 @@
-"""Replies as octets, and reading the code that an administrator puts in front of a message.
+"""Replies as octets.
 
 `model.outcome.Reply` is one reply; here are the texts that do not depend on policy, in Exim's words.
 """
 
 from __future__ import annotations
-
-import re
 
 from angaros.model.outcome import Reply
 
@@ -19,23 +17,6 @@ NUL_IN_COMMAND = Reply(501, "NUL characters are not allowed in SMTP commands")
 UNEXPECTED_ARGUMENT = Reply(501, "unexpected argument data")
 GO_AHEAD = Reply(354, 'Enter message, ending with "." on a line by itself')
 SYNC_ERROR = Reply(554, "SMTP synchronization error", close=True)
-
-_CODE = re.compile(r"([2-5]\d\d)(?:\s+|\s*\Z)(?:(\d\.\d{1,3}\.\d{1,3})\s+)?", re.A)
-_ENHANCED = re.compile(r"\d\.\d{1,3}\.\d{1,3}\s+", re.A)
-
-
-def split_code(text: str, default: str) -> tuple[str, str, str, bool]:
-    """Code, enhanced code ("" or with its blank), rest, and whether `text` began with a code of the wrong class.
-
-    An administrator's `message` may begin with an SMTP code and an enhanced code (spec 44.20); the first digit must be that of
-    `default` (Exim keeps the default code otherwise and logs an error).
-    """
-    match = _CODE.match(text)
-    if match is None:
-        return default, "", text, False
-    wrong = text[0] != default[0]
-    enhanced = f"{match[2]} " if match[2] else ""
-    return (default if wrong else match[1]), enhanced, text[match.end() :], wrong
 
 
 def format_reply(code: str, enhanced: str, text: str, *, final: bool = True, multiline: bool = True) -> bytes:

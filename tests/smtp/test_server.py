@@ -135,7 +135,7 @@ def reference(data: bytes) -> tuple[bytes, bool]:
             at_line = False
             continue
         out += data[pos : pos + 1]
-        at_line = data[pos : pos + 1] == b"\n"
+        at_line = out.endswith(b"\r\n")
         pos += 1
     return out, False
 

@@ -1,0 +1,234 @@
+"""From "all has come" to "it is ours": content policy, local_scan, the spool, the log, and what happens next.
+
+The steps are the same for SMTP and local messages; what differs (texts, replies) is in the owner: `data`, `submission`.
+Crash states are those of `docs/spool-states.md`: before `commit` returns nothing is ours, after it everything is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from angaros.inbound.fixups import apply_acl_headers
+from angaros.logs.lines import Arrival, arrival_lines
+from angaros.logs.times import tod_full
+from angaros.model.text import concat
+
+if TYPE_CHECKING:
+    from angaros.inbound.receive import Reception
+    from angaros.model.interfaces import Services
+    from angaros.model.message import Message
+    from angaros.model.outcome import Verdict
+    from angaros.model.scope import Scope
+
+QUEUE, DELIVER_BACKGROUND, DELIVER_FOREGROUND = "queue", "background", "foreground"
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the arrival line needs beyond message and session."""
+
+    connection_id: str = ""
+    pipelining_advertised: bool = False
+    pipelining_used: bool = False
+    early_pipe: str = ""
+    chunking: bool = False
+    prdr: bool = False
+    reference: str = ""
+
+
+def merge_headers(reception: Reception) -> None:
+    """Header lines that ACLs have asked for so far go into the message."""
+    effects = reception.message.effects
+    if effects.added_headers or effects.removed_headers:
+        apply_acl_headers(reception.message)
+
+
+def needs_mime_acl(reception: Reception) -> bool:
+    """Whether the message is MIME at all. Exim spec 45.4"""
+    return any(h.name.lower() == "mime-version" and h.kind != "*" for h in reception.message.headers)
+
+
+def run_mime_acl(reception: Reception, acl: str | None, scope: Scope) -> Verdict | None:
+    """The MIME ACL on each part; None when all was accepted or there is nothing to check."""
+    if acl is None or not needs_mime_acl(reception):
+        return None
+    from angaros.scan.mime import run_mime_acl as run
+
+    verdict: Verdict = run(acl, scope)
+    return None if verdict.accepted else verdict
+
+
+def make_safe(reception: Reception) -> Any:
+    """S2 to S4: the message is on disk when this returns. The spool lock is held; OSError: it is not ours."""
+    services, message = reception.services, reception.message
+    now = services.clock.now()
+    message.received_time_complete = now
+    header = reception.received_header
+    if header is not None and message.headers and header.kind != "*":
+        head, semicolon, _ = str(header.text).rpartition(";\n\t")
+        if semicolon:
+            header.text = concat([header.text[: len(head)], f";\n\t{tod_full(now)}\n"])
+    message.deliver_firsttime = True
+    return services.store.commit(message, reception.writer)
+
+
+def log_arrival(reception: Reception, facts: Facts) -> None:
+    """The `<=` line, in the main log and the message's own."""
+    services, message = reception.services, reception.message
+    log = services.log
+    fixups = reception.fixups
+    found = fixups.found.get("I") if fixups is not None else None
+    subject = ""
+    if log.selected("subject"):
+        subject = _subject(message, services)
+    caches = message.effects.caches
+    arrival = Arrival(
+        size=message.message_size,
+        fake_reject=message.effects.fake_response.startswith("5"),
+        reference=facts.reference,
+        message_id_header=_message_id(found.value) if found is not None else "",
+        message_id_created=fixups is not None and fixups.message_id_created,
+        subject=subject,
+        sender=message.raw_sender if message.raw_sender else None,
+        recipients=[recipient.address for recipient in message.recipients],
+        reception_seconds=message.received_time_complete - message.received_time,
+        connection_id=facts.connection_id,
+        pipelining_advertised=facts.pipelining_advertised,
+        pipelining_used=facts.pipelining_used,
+        early_pipe=facts.early_pipe,
+        prdr=facts.prdr,
+        chunking=facts.chunking,
+        spf=caches.get("spf_log", ""),
+        dkim=caches.get("dkim_log", ""),
+        arc=bool(caches.get("arc_log")),
+        dmarc=caches.get("dmarc_log", ""),
+        body_declared=message.body_declared,
+        queue_name=message.queue_name,
+        top_bit=services.config.main.print_topbitchars,
+    )
+    line, received = arrival_lines(message, arrival, log)
+    log.write(line, message_id=message.id)
+    if not reception.how.dry_run and services.config.main.message_logs:
+        message_log = services.store.message_log(message.id, message.queue_name)
+        message_log.append(received)
+        message.effects.caches["message_log"] = message_log  # DELIVERY goes on with it; else `hand_over` writes it
+
+
+def _message_id(value: str) -> str:
+    text = value.strip()
+    return text[1:-1] if text.startswith("<") and text.endswith(">") else text
+
+
+def _subject(message: Message, services: Services) -> str:
+    for header in message.headers_named("subject"):
+        from angaros.mime.encoded import CharsetError, decode_2047
+
+        text = " ".join(header.value.split("\n")).strip()
+        try:
+            return decode_2047(text, services.config.main.headers_charset or "UTF-8", check_length=False)
+        except CharsetError:
+            return text
+    return ""
+
+
+def note_policy(reception: Reception) -> None:
+    """Lines about freezing and queueing by policy; sets the frozen state before the spool is written."""
+    message = reception.message
+    if message.effects.freeze:
+        message.frozen = True
+        message.frozen_time = reception.services.clock.now()
+
+
+def log_policy(services: Services, message: Message) -> None:
+    """`frozen by ACL`, `no immediate delivery: queued by ACL`."""
+    if message.frozen:
+        services.log.write(f"frozen by {message.effects.caches.get('frozen_by', 'ACL')}", message_id=message.id)
+    elif message.effects.queue_only:
+        by = message.effects.caches.get("queued_by", "ACL")
+        services.log.write(f"no immediate delivery: queued by {by}", message_id=message.id, selector="delay_delivery")
+
+
+def discard_all(reception: Reception, by: str, log_text: str) -> None:
+    """All recipients were discarded: logged as delivered to nowhere, and gone. Exim spec 44.16"""
+    services, message = reception.services, reception.message
+    tail = f": {log_text}" if log_text else ""
+    services.log.write(concat([f"=> blackhole ({by} discarded recipients)", tail]), message_id=message.id)
+    services.log.write("Completed", message_id=message.id)
+    reception.abandon()
+
+
+# --- What next ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Circumstances:
+    """What a decision about immediate delivery depends on besides the message."""
+
+    delivery: str = ""
+    """From the command line: `background`, `foreground`, `queue`, `queue-smtp`, ""."""
+    accept_queue_exceeded: int = 0
+    """Connections, when there are more than `smtp_accept_queue`."""
+    received_in_session: int = 0
+    """Messages of this SMTP session with this one; 0 for a local message."""
+    latched: bool = False
+    """An earlier message of the session was queued for the load, and `queue_only_load_latch` is set."""
+
+
+def decide(services: Services, message: Message, circumstances: Circumstances) -> tuple[str, bool]:
+    """Deliver now or queue (`QUEUE`, ...), and whether the load decided. Exim spec 14, queue_only and its company"""
+    main = services.config.main
+    wanted = circumstances.delivery
+    if not main.queue_only_override and wanted in ("background", "foreground") and _queue_by_option(services):
+        wanted = "queue"
+    if wanted == "queue" or (not wanted and _queue_by_option(services)) or message.effects.queue_only or message.frozen:
+        return QUEUE, False
+    forced = wanted in ("foreground", "background") and main.queue_only_override
+    if not forced or circumstances.received_in_session:
+        reason, by_load = _why_not_now(services, circumstances)
+        if reason:
+            services.log.write(f"no immediate delivery: {reason}", message_id=message.id, selector="delay_delivery")
+            return QUEUE, by_load
+    return (DELIVER_FOREGROUND if wanted == "foreground" else DELIVER_BACKGROUND), False
+
+
+def _queue_by_option(services: Services) -> bool:
+    main = services.config.main
+    if main.queue_only:
+        return True
+    from os.path import exists
+
+    for item in (main.queue_only_file or "").split(":"):
+        path = item.strip()
+        if path.startswith("/") and exists(path):
+            return True
+    return False
+
+
+def _why_not_now(services: Services, circumstances: Circumstances) -> tuple[str, bool]:
+    main = services.config.main
+    if circumstances.accept_queue_exceeded:
+        return f"too many connections ({circumstances.accept_queue_exceeded}, max {main.smtp_accept_queue})", False
+    limit = main.smtp_accept_queue_per_connection
+    if 0 < limit < circumstances.received_in_session:
+        return f"more than {limit} messages received in one connection", False
+    if main.queue_only_load >= 0:
+        from angaros.inbound.limits import load_average
+
+        load = load_average(services)
+        if circumstances.latched or load > main.queue_only_load:
+            return f"load average {load / 1000:.2f}", True
+    return "", False
+
+
+def hand_over(services: Services, message: Message, lock: Any, decision: str) -> None:
+    """Start the delivery, or leave the message in the queue."""
+    start = services.extra.get("start_delivery")
+    if decision == QUEUE or start is None:
+        message_log = message.effects.caches.get("message_log")
+        if message_log is not None:
+            message_log.flush()
+        lock.release()
+        return
+    message.first_delivery = True
+    start(message, lock, decision == DELIVER_FOREGROUND)

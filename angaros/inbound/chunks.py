@@ -1,0 +1,125 @@
+"""BDAT. # RFC 3030; Exim spec 14, chunking_advertise_hosts
+
+Laws: the octets of a chunk are always read, also when the command is refused; between chunks only BDAT, RSET, NOOP and QUIT mean
+anything, and every other command ends the message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from angaros.inbound.data import Incoming, may_take_message, predata
+from angaros.smtp.grammar import parse_bdat
+from angaros.smtp.server import Stage
+
+if TYPE_CHECKING:
+    from angaros.inbound.conversation import Conversation
+    from angaros.smtp.server import Command, Data
+
+
+class Swallow:
+    """Takes the octets of a chunk that nobody wants."""
+
+    def __init__(self, c: Conversation, then: Incoming | None = None) -> None:
+        self.c = c
+        self.then = then
+
+    def octets(self, event: Data) -> None:
+        """Thrown away."""
+        if event.last:
+            self.c.receiver = self.then
+
+    def connection_lost(self, error: str = "") -> None:
+        """As between commands."""
+        self.c.receiver = None
+        self.c.lost(error)
+
+    def timed_out(self) -> None:
+        """As between commands."""
+        self.c.receiver = None
+        self.c.timed_out()
+
+
+def do_bdat(c: Conversation, command: Command) -> None:
+    """One chunk."""
+    parsed = parse_bdat(command.argument)
+    if parsed is None:
+        c.protocol_error("protocol", 501, "", "missing size for BDAT command")
+        return
+    size, last = parsed
+    incoming = c.extra.get("incoming")
+    if size == 0 and not last:
+        if incoming is None and not c.message.recipients and not c.txn.discarded:
+            may_take_message(c, "BDAT")
+        else:
+            c.say("504 zero size for BDAT command")
+        return
+    if incoming is None:
+        if c.core.stage is Stage.CHUNKS or not may_take_message(c, "BDAT") or predata(c) is None:
+            _swallow(c, size)
+            return
+        incoming = Incoming(c, bdat=True)
+        c.extra["incoming"] = incoming
+        c.core.succeeded("BDAT")
+    incoming.chunk_size = size
+    incoming.chunk_total += size
+    incoming.last = last
+    c.receiver = incoming
+    c.core.begin_chunk(size)
+
+
+def _swallow(c: Conversation, size: int) -> None:
+    c.receiver = Swallow(c)
+    c.core.begin_chunk(size)
+
+
+def chunk_complete(c: Conversation, incoming: Incoming) -> None:
+    """A chunk has come whole."""
+    c.receiver = None
+    if incoming.last:
+        c.extra.pop("incoming", None)
+        incoming.complete()
+        return
+    problem = incoming.reception.problem
+    if problem is not None:
+        c.extra.pop("incoming", None)
+        incoming.complete()
+        return
+    assert c.command is not None
+    if not c.advertised.pipelining and c.checks_sync() and c.has_input():
+        c.sync_error(c.command)
+        abandon_chunks(c)
+        return
+    c.say(f"250 {incoming.chunk_size} byte chunk received")
+
+
+def abandon_chunks(c: Conversation) -> None:
+    """Forget the message whose chunks have not all come."""
+    incoming = c.extra.pop("incoming", None)
+    if incoming is not None:
+        incoming.reception.abandon()
+
+
+def between_chunks(c: Conversation, command: Command) -> bool:
+    """Deal with a command that comes while more chunks are due; True when it needs no more handling."""
+    incoming = c.extra.get("incoming")
+    if incoming is None:
+        if c.extra.get("only_rset") and command.verb not in ("RSET", "QUIT", "EHLO", "HELO"):
+            c.say("503 only RSET accepted now")
+            if command.verb == "BDAT" and (parsed := parse_bdat(command.argument)) is not None:
+                _swallow(c, parsed[0])
+            return True
+        c.extra.pop("only_rset", None)
+        return False
+    if command.verb in ("BDAT", "NOOP"):
+        return False
+    if command.verb == "QUIT":
+        incoming.log_lost()  # as Exim does: the message will never be complete
+        abandon_chunks(c)
+        return False
+    abandon_chunks(c)
+    if command.verb in ("RSET", "EHLO", "HELO"):
+        return False
+    c.say("503 only BDAT permissible after non-LAST BDAT")
+    c.extra["only_rset"] = True
+    return True

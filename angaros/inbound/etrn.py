@@ -1,0 +1,82 @@
+"""ETRN and ATRN: a client asks for its mail. # RFC 1985, 2645; Exim spec 49.9"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from angaros.inbound.rejection import refuse
+from angaros.logs.peer import host_and_ident
+from angaros.model.errors import ExpansionError
+from angaros.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from angaros.inbound.conversation import Conversation
+    from angaros.smtp.server import Command
+
+
+def do_etrn(c: Conversation, command: Command) -> None:
+    """Run `exim -R` for the argument, or the administrator's command."""
+    if c.txn.sender_given:
+        c.protocol_error("protocol", 503, "", "ETRN is not permitted inside a transaction")
+        return
+    argument = command.argument
+    c.log.write(f"ETRN {argument} received from {host_and_ident(c.session, c.log, flag=False)}", selector="etrn")
+    verdict = c.run_acl("etrn")
+    if verdict.outcome is not Outcome.ACCEPT:
+        refuse(c, "etrn", verdict, f"ETRN {argument}")
+        return
+    command_text = c.main.smtp_etrn_command
+    if command_text is None and not argument.startswith("#"):
+        c.protocol_error("syntax", 501, "", "argument must begin with #")
+        return
+    try:
+        words, serialize_key = _plan(c, command_text, argument)
+    except ExpansionError as error:
+        c.log.write(f"failed to set up ETRN command: {error}", panic=True)
+        c.say("458 Internal failure")
+        return
+    if c.options.host_checking:
+        shown = " ".join(words)
+        c.scope.trace("any", f"ETRN command is: {shown}")
+        c.scope.trace("any", "ETRN command execution skipped")
+        c.say("250 OK" if not verdict.user_message else f"250 {verdict.user_message}")
+        return
+    run = c.services.extra.get("run_etrn")
+    if run is None:
+        c.log.write("ETRN: no way to start a queue run here", panic=True)
+        c.say("458 Unable to fork process")
+        return
+    if run(words, serialize_key, command_text is None):
+        c.say("250 OK" if not verdict.user_message else f"250 {verdict.user_message}")
+    else:
+        c.say(f"458 Already processing {argument}")
+
+
+def _plan(c: Conversation, command_text: str | None, argument: str) -> tuple[list[str], str]:
+    """The command as words, and the key under which only one runs at a time (`smtp_etrn_serialize`)."""
+    if command_text is None:
+        words = ["exim", "-R", argument[1:]]
+    else:
+        scope = c.scope.child(domain=argument)
+        words = [scope.expand(word) for word in command_text.split()]
+    key = f"etrn-{argument}" if c.main.smtp_etrn_serialize else ""
+    return words, key
+
+
+def do_atrn(c: Conversation, command: Command) -> None:
+    """Turn the connection around: the client becomes the server for its domains. Only for authenticated clients."""
+    if not c.session.sender_host_authenticated:
+        c.say("530 ATRN requires authentication")
+        return
+    if c.txn.sender_given:
+        c.protocol_error("protocol", 503, "", "ATRN is not permitted inside a transaction")
+        return
+    verdict = c.run_acl("atrn")
+    if verdict.outcome is not Outcome.ACCEPT:
+        refuse(c, "atrn", verdict, f"ATRN {command.argument}")
+        return
+    provide = c.services.extra.get("atrn_provider")
+    if provide is None:
+        c.say("502 ATRN is not available here")
+        return
+    provide(c, command.argument)

@@ -1,0 +1,73 @@
+"""VRFY, EXPN, WELLKNOWN. # RFC 5321 4.1.1.6, 4.1.1.7; Exim spec 44.15"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from angaros.inbound.rejection import refuse, user_message
+from angaros.logs.peer import host_and_ident
+from angaros.mime.addresses import AddressRules, extract_address
+from angaros.model.outcome import Outcome
+from angaros.model.text import concat
+from angaros.model.verify import PLAIN
+from angaros.routers.address import new_delivery
+
+if TYPE_CHECKING:
+    from angaros.inbound.conversation import Conversation
+    from angaros.smtp.server import Command
+
+
+def do_vrfy(c: Conversation, command: Command) -> None:
+    """Whether an address is deliverable, as far as policy wants to tell."""
+    found = extract_address(command.argument, AddressRules.of(c.main))
+    if found.error:
+        c.say(f"501 {found.error}")
+        return
+    address = found.address if found.domain else concat([found.address, "@", c.main.qualify_recipient or ""])
+    scope = c.scope.child(delivery=new_delivery(address))
+    verdict = c.run_acl("vrfy", scope)
+    if verdict.outcome is not Outcome.ACCEPT:
+        refuse(c, "vrfy", verdict, f"VRFY {command.argument}")
+        return
+    result = c.services.verifier.verify_address(address, scope, is_recipient=True)
+    if result.outcome is Outcome.ACCEPT:
+        c.say(f"250 <{address}> is deliverable")
+        return
+    text = result.user_message or result.log_message
+    if result.outcome is Outcome.DEFER:
+        c.say(f"451 <{address}> Cannot verify address at this time" if not text else f"451 <{address}> {text}")
+    else:
+        c.say(f"550 <{address}> {text or 'is not deliverable'}")
+    host = host_and_ident(c.session, c.log)
+    c.log.write(f"VRFY failed for {address} {host}")
+
+
+def do_expn(c: Conversation, command: Command) -> None:
+    """What an address expands to; `exim -bv` text goes to the client as it is."""
+    verdict = c.run_acl("expn")
+    if verdict.outcome is not Outcome.ACCEPT:
+        refuse(c, "expn", verdict, f"EXPN {command.argument}")
+        return
+    expand = c.services.extra.get("expn")
+    if expand is None:
+        c.say("550 not available")
+        return
+    for line in expand(str(command.argument), c.scope):
+        c.say(line)
+
+
+def do_wellknown(c: Conversation, command: Command) -> None:
+    """A file that the administrator publishes, xtext-encoded line by line. Exim spec 14, wellknown_advertise_hosts"""
+    if not c.advertised.wellknown:
+        c.protocol_error("protocol", 503, "", "WELLKNOWN command used when not advertised")
+        return
+    effects = c.session.effects
+    effects.wellknown_response = None
+    verdict = c.run_acl("wellknown")
+    if verdict.outcome is not Outcome.ACCEPT or effects.wellknown_response is None:
+        if verdict.outcome is Outcome.ACCEPT:
+            user_message(c, "wellknown", verdict.user_message, "OK")
+            return
+        refuse(c, "wellknown", verdict, f"WELLKNOWN {command.argument}")
+        return
+    c.raw(effects.wellknown_response)

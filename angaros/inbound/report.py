@@ -1,0 +1,68 @@
+"""Texts about a session for the log: connection information, durations, the commands so far. Exim spec 53.15."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from angaros.logs.peer import sender_fullhost
+
+if TYPE_CHECKING:
+    from angaros.inbound.conversation import Conversation
+    from angaros.model.session import Session
+
+HISTORY = 20
+"""Commands that are remembered for `C=`."""
+
+
+def duration(seconds: float, milliseconds: bool) -> str:
+    """`3s`, `2m4s`, or `0.012s` with +millisec."""
+    if milliseconds and seconds < 60:
+        return f"{max(seconds, 0.0):.3f}s"
+    from angaros.config.values import show_time
+
+    return show_time(int(max(seconds, 0)))
+
+
+def since(c: Conversation) -> str:
+    """Time since the connection began, for `D=`."""
+    return duration(c.services.clock.now() - c.session.connect_time, c.log.selected("millisec"))
+
+
+def history(session: Session) -> str:
+    """`EHLO,MAIL,RCPT`; three dots stand for what was before the last twenty commands."""
+    commands = session.command_history
+    if len(commands) > HISTORY:
+        return "..." + ",".join(commands[-HISTORY:])
+    return ",".join(commands)
+
+
+def connection_info(c: Conversation) -> str:
+    """`SMTP connection from (helo) [1.2.3.4]`, as the lines about beginning and end of a connection start."""
+    session, log = c.session, c.log
+    tag = f"Ci={c.connection_id} " if log.selected("connection_id") else ""
+    host = sender_fullhost(session, with_port=log.selected("incoming_port"))
+    if c.options.host_checking or (host and not c.options.local):
+        text = f"SMTP connection {tag}from {host}"
+        if c.options.inetd:
+            return text + " (via inetd)"
+        if log.selected("incoming_interface") and session.interface_address and not c.options.host_checking:
+            text += f" I=[{session.interface_address}]:{session.interface_port}"
+        return text
+    return f"SMTP connection {tag}from {session.sender_ident or host}"
+
+
+def authenticated(session: Session) -> str:
+    """` A=name:id` of an authenticated session."""
+    if not session.sender_host_authenticated:
+        return ""
+    return f" A={session.sender_host_authenticated}" + (f":{session.authenticated_id}" if session.authenticated_id else "")
+
+
+def printable(text: str) -> str:
+    """Control characters as escapes (`\\n`, `\\0`), as Exim prints peers' input in log lines."""
+    if text.isprintable() and text.isascii():
+        return text
+    return "".join(_ESCAPES.get(c) or (c if " " <= c <= "~" else f"\\{ord(c):03o}") for c in text)
+
+
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\v": "\\v", "\f": "\\f"}

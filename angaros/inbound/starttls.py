@@ -1,0 +1,110 @@
+"""STARTTLS, and TLS from the first octet. # RFC 3207; Exim spec 43
+
+Law: what the client sent before the handshake is forgotten, on our side and on the stream's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from angaros.inbound.conversation import Advertised
+from angaros.inbound.rejection import refuse
+from angaros.logs.peer import host_and_ident
+from angaros.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from angaros.inbound.conversation import Conversation
+    from angaros.smtp.server import Command
+
+HANDSHAKE_TIMEOUT = 300.0
+"""Seconds for the whole handshake, as Exim's smtp_receive_timeout default."""
+
+
+def do_starttls(c: Conversation, command: Command) -> None:
+    """Begin TLS."""
+    if not c.advertised.tls:
+        c.protocol_error("protocol", 503, "", "STARTTLS command used when not advertised")
+        return
+    if c.main.acl_smtp_starttls is not None:
+        verdict = c.run_acl("starttls")
+        if verdict.outcome is not Outcome.ACCEPT:
+            refuse(c, "starttls", verdict, f"STARTTLS {command.argument}")
+            return
+    session = c.session
+    session.sender_host_authenticated = ""
+    session.authenticated_id = session.authenticated_sender = ""
+    c.reset()
+    c.core.drop_input()
+    if not begin_tls(c, on_connect=False):
+        return
+    c.core.succeeded("STARTTLS")
+    c.helo_seen = c.main.tls_remember_esmtp and c.helo_seen
+    if not c.main.tls_remember_esmtp:
+        session.sender_helo_name = ""
+        c.esmtp = session.esmtp = False
+    c.advertised = Advertised(pipelining=c.advertised.pipelining and c.main.tls_remember_esmtp)
+    session.protocol = "esmtps" if c.esmtp else "smtps"
+    c.first_used = c.first_used - {"HELO", "EHLO", "AUTH"}
+    _tls_authenticator(c)
+
+
+def begin_tls(c: Conversation, *, on_connect: bool) -> bool:
+    """The handshake; False (answered and logged) when it failed."""
+    from angaros.net.tls import TlsError
+    from angaros.net.tls_config import server_context
+
+    try:
+        context = server_context(c.scope)
+    except TlsError as error:
+        _log_error(c, error)
+        if not on_connect:
+            c.say("454 TLS currently unavailable")
+        return False
+    if not on_connect:
+        c.say("220 TLS go ahead")
+        c.flush()
+    c.core.drop_input()
+    try:
+        facts = c.stream.accept_tls(context, timeout=c.timeout() or HANDSHAKE_TIMEOUT)
+    except (TlsError, TimeoutError, OSError) as error:
+        c.session.tls = None
+        _log_error(c, error)
+        c.extra["tls_failed"] = True
+        c.notquit("tls-failed", None)
+        c.done = True
+        return False
+    facts.on_connect = on_connect
+    c.session.tls = facts
+    return True
+
+
+def _log_error(c: Conversation, error: Exception) -> None:
+    """`TLS error on connection from ... (SSL_accept): ...`."""
+    host = host_and_ident(c.session, c.log, flag=False)
+    text = str(error)
+    if isinstance(error, TimeoutError):
+        text = "(SSL_accept): timed out"
+    elif isinstance(error, OSError):
+        text = f"(SSL_accept): {error.strerror or error}"
+    c.log.write(f"TLS error on connection from {host} {text}")
+
+
+def _tls_authenticator(c: Conversation) -> None:
+    """The `tls` driver authenticates by the client's certificate alone, without AUTH. Exim spec 42"""
+    tls = c.session.tls
+    if tls is None or not tls.certificate_verified:
+        return
+    for instance in c.services.config.authenticators:
+        if instance.driver != "tls":
+            continue
+        from angaros.auths.base import authenticate
+        from angaros.inbound.auth import succeed
+        from angaros.logs.text import printing
+
+        exchange = authenticate(instance, c.scope, None)
+        try:
+            next(exchange.dialogue)
+        except StopIteration as stop:
+            if stop.value.status == "ok":
+                succeed(c, instance, printing(exchange.set_id(), top_bit=True))
+        return
