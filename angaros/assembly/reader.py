@@ -247,7 +247,7 @@ class _Reader:
             expanded = self.expand(text).strip()
         except ExpansionError as error:
             raise config_error(f'failed to expand localhost_number "{text}": {error}') from None
-        if not expanded.lstrip("-").isdigit():
+        if not expanded.isascii() or not expanded.lstrip("-").isdigit():
             raise config_error(f'localhost_number value is not a number: "{expanded}"')
         if int(expanded) < 0:
             raise config_error(f'localhost_number is negative: "{expanded}"')

@@ -227,7 +227,7 @@ def check_pipe(instance: DriverInstance[Any]) -> Changes:
     options, name = instance.options, instance.name
     if options.pipe_as_creator and (options.user is not None or options.group is not None):
         raise config_error(f"both pipe_as_creator and an explicit uid/gid are set for the {name} transport")
-    if options.temp_errors != "*" and not all(item.isdigit() for item in split_list(options.temp_errors)):
+    if options.temp_errors != "*" and not all(item.isascii() and item.isdigit() for item in split_list(options.temp_errors)):
         raise config_error(f"temp_errors must be a list of numbers or an asterisk for the {name} transport")
     if options.return_output and options.return_fail_output:
         raise config_error(f"both return_output and return_fail_output set for {name} transport")

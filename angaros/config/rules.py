@@ -86,7 +86,8 @@ def parse_retry_rule(line: str, position: Position = NOWHERE) -> RetryRule:
     rest = rest.lstrip(_WHITE)
     if not rest:
         raise ValueError("missing error type in retry rule")
-    written = rest.split(None, 1)[0]
+    found_word = _WORD.match(rest)
+    written = found_word.group() if found_word else rest
     error = parse_retry_error(written)
     rest = rest[len(written) :].lstrip(_WHITE)
     senders: str | None = None
@@ -115,6 +116,7 @@ def _steps(rest: str) -> list[RetryStep]:
     return steps
 
 
+_WORD = re.compile(r"[^ \t\r\v\f]+")
 _ARGUMENT = re.compile(r",[ \t]*([^,; \t]*)")
 
 

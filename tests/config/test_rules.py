@@ -47,6 +47,11 @@ def test_a_retry_rule_may_have_no_steps() -> None:
     assert parse_retry_rule("* lost_connection").steps == ()
 
 
+def test_only_exims_white_space_parts_items() -> None:
+    with pytest.raises(ValueError, match="unknown or malformed retry error"):
+        parse_retry_rule("* \x1c")
+
+
 @pytest.mark.parametrize(
     ("line", "flags", "written"),
     [
