@@ -9,7 +9,6 @@ from angaros.logs.peer import host_and_ident
 from angaros.mime.addresses import AddressRules, extract_address
 from angaros.model.outcome import Outcome
 from angaros.model.text import concat
-from angaros.model.verify import PLAIN
 from angaros.routers.address import new_delivery
 
 if TYPE_CHECKING:

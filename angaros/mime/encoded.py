@@ -99,7 +99,8 @@ def encode_2047(text: str, charset: str, *, fold: bool = False) -> str:
     prefix = f"=?{charset}?Q?"
     separator = "?=\n " if fold else "?= "
     out = [prefix]
-    length = pending = 0
+    length = len(prefix)
+    pending = 0
     for char in str(text):
         if char == " ":
             unit = "_"
