@@ -261,7 +261,36 @@ class QueuefilePlan(Jsonable):
     fds: list[int] = field(default_factory=list)
 
 
-Plan = FilePlan | MaildirPlan | MailstorePlan | NewFilePlan | RenamePlan | PipePlan | AppendTextPlan | OncePlan | QueuefilePlan
+@dataclass(slots=True)
+class LmtpPlan(Jsonable):
+    """Talk LMTP to a command's standard input and output, or to a unix socket."""
+
+    KIND: ClassVar[str] = "lmtp"
+    copy: Copy
+    helo: str
+    sender: str
+    recipients: list[str]
+    argv: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    socket: str = ""
+    timeout: int = 300
+    ignore_quota: bool = False
+    directory: str = "/"
+    fds: list[int] = field(default_factory=list)
+
+
+Plan = (
+    FilePlan
+    | MaildirPlan
+    | MailstorePlan
+    | NewFilePlan
+    | RenamePlan
+    | PipePlan
+    | AppendTextPlan
+    | OncePlan
+    | QueuefilePlan
+    | LmtpPlan
+)
 
 _CLASSES: dict[str, type[Plan]] = {
     cls.KIND: cls
@@ -275,6 +304,7 @@ _CLASSES: dict[str, type[Plan]] = {
         AppendTextPlan,
         OncePlan,
         QueuefilePlan,
+        LmtpPlan,
     )
 }
 _PARTS: dict[str, type[Any]] = {"copy": Copy, "creation": Creation, "quota": Quota, "locks": Locks}

@@ -26,6 +26,7 @@ from angaros.smtp.client import TIMEOUT, ClientFailure, ClientReply
 from angaros.smtp.grammar import encode_xtext
 from angaros.smtp.transaction import DEFERRED, DONE, FAILED, Envelope, Features, RcptOutcome, Transaction
 from angaros.transports.headers import TransportError, header_text
+from angaros.transports.recipients import envelope_recipient
 from angaros.transports.smtp_hosts import SetupError
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_session import SessionFailure, SmtpSession
@@ -184,23 +185,13 @@ def _transaction(copy: Copy, session: SmtpSession, items: list[Item]) -> Transac
     quota = lmtp and options.lmtp_ignore_quota and "IGNOREQUOTA" in offered
     recipients = []
     for item in items:
-        address = _converted(recipient_address(item.delivery, options.rcpt_include_affixes), convert)
+        address = _converted(envelope_recipient(item.delivery, copy.instance), convert)
         label = f"RCPT TO:<{address}>"
         command = label + (" IGNOREQUOTA" if quota else "")
         if dsn and not item.delivery.dsn_lasthop:
             command += _rcpt_parameters(item.delivery)
         recipients.append((command, label))
     return Transaction(client, Envelope(mail, recipients), copy.source(items), features)
-
-
-def recipient_address(delivery: Delivery, include_affixes: bool) -> str:
-    """The address for RCPT: without the affixes that routers took off, unless they are wanted (Exim spec 24)."""
-    address = delivery.address
-    if include_affixes or not (delivery.prefix or delivery.suffix):
-        return address
-    local_part, at, domain = address.rpartition("@")
-    local_part = local_part[len(delivery.prefix) :]
-    return local_part[: len(local_part) - len(delivery.suffix)] + at + domain
 
 
 def _mail_command(copy: Copy, session: SmtpSession, items: list[Item], features: Features, convert: bool) -> str:

@@ -28,6 +28,10 @@ def _performer(kind: str) -> Callable[[Any, list[int]], DeliveryResult]:
         from angaros.transports.performing.command import perform_pipe
 
         return perform_pipe
+    if kind == "lmtp":
+        from angaros.transports.performing.lmtp import perform_lmtp
+
+        return perform_lmtp
     if kind in ("mailstore", "newfile", "rename"):
         from angaros.transports.performing import newfiles
 
