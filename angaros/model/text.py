@@ -92,11 +92,12 @@ def concat(parts: Iterable[str]) -> str:
     joined = "".join(parts)
     for part in parts:
         if type(part) is Tainted:
-            return Tainted(joined, _common_quoter(parts))
+            return Tainted(joined, common_quoter(parts))
     return joined
 
 
-def _common_quoter(parts: Iterable[str]) -> str:
+def common_quoter(parts: Iterable[str]) -> str:
+    """The quoting that all tainted parts have gone through; "" when they differ."""
     quoters = {part.quoter for part in parts if isinstance(part, Tainted) and part}
     return quoters.pop() if len(quoters) == 1 else ""
 
