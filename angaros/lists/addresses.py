@@ -140,7 +140,8 @@ class AddressSubject(Subject):
         """`@@lookup`: the data is a list of local parts, with `>key` as continuation. # Exim spec 10.20"""
         if ";" not in item:
             return None
-        kind, data = split_lookup(item[2:])
+        kind, data = split_lookup(item)
+        kind = kind[2:]
         key, chain = self.domain, ""
         seen = 0
         while True:

@@ -18,6 +18,7 @@ from angaros.lists.files import read_items
 from angaros.lists.parse import WHITE, take_separator
 from angaros.model.errors import ExpansionError, ForcedFailure, ListDefer
 from angaros.model.interfaces import ListMatch
+from angaros.model.text import Tainted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,8 @@ class Walk:
     def run(self, items: str | None, option: str = "", expand: bool = True) -> ListMatch:
         """Expand, split and walk."""
         if items is None:
-            self.trace(f"{self.subject.label} in {option}? no (option unset)")
+            unset = f"in {option}? no (option unset)" if option else "not in empty list (option unset? cannot trace name)"
+            self.trace(f"{self.subject.label} {unset}")
             return NO_MATCH
         separator, rest = take_separator(items)
         text = self._expand(rest) if expand else rest
@@ -246,5 +248,6 @@ class Walk:
 def sign(item: str) -> tuple[bool, str]:
     """Whether the item is negative, and the item without its sign. # Exim spec 10.2"""
     if item[:1] == "!":
-        return True, item[1:].lstrip(WHITE)
+        rest = item[1:].lstrip(WHITE)
+        return True, Tainted(rest, item.quoter) if isinstance(item, Tainted) else rest
     return False, item
