@@ -175,16 +175,18 @@ def tls_fields(session: Session, log: Log) -> str:
 def address_text(delivery: Delivery, log: Log, *, success: bool, local: bool = False) -> str:
     """The address of a delivery line: where it went, `(parents)`, `<original>`.
 
-    `local`: a local transport without hosts; a successful line then shows the local part only."""
+    `local`: a local transport and `log_as_local` on the router; a successful line then shows the local part only."""
     discarded = str(delivery.extra.get("discarded", ""))
     if discarded:
         shown = discarded
     elif delivery.is_autoreply:
         shown = delivery.address if delivery.address.startswith(">") else f">{delivery.address}"
-    elif delivery.is_pipe or delivery.is_file or not (success and local):
+    elif delivery.is_pipe or delivery.is_file or not delivery.domain:
         shown = delivery.address
+    elif success and local:
+        shown = delivery.local_part
     else:
-        shown = delivery.local_part or delivery.address
+        shown = f"{delivery.local_part}@{delivery.domain}"
     top = delivery.root()
     out = shown
     parent = delivery.parent
@@ -198,9 +200,15 @@ def address_text(delivery: Delivery, log: Log, *, success: bool, local: bool = F
             out += f" ({parent.address})"
     if delivery.onetime_parent:
         out += f" <{delivery.onetime_parent}>"
-    elif shown != top.address:
+    elif not _same(shown, top.address):
         out += f" <{top.address}>"
     return out
+
+
+def _same(shown: str, address: str) -> bool:
+    """Whether the two are one address; the case of the domain does not count."""
+    local, _, domain = address.rpartition("@")
+    return shown == address or shown == f"{local}@{domain.lower()}"
 
 
 def _host_fields(result: DeliveryResult, log: Log, out: list[str], *, attempt: int = 1) -> None:
@@ -276,7 +284,7 @@ def delivery_line(
 ) -> str:
     """A `=>`, `->`, `>>` or `*>` line. `delivery.extra` may have `bypassed` (/dev/null) and `discarded` (`:blackhole:`)."""
     local = result.host is None
-    out = [flag, address_text(delivery, log, success=True, local=local and not delivery.hosts)]
+    out = [flag, address_text(delivery, log, success=True, local=bool(delivery.extra.get("log_local")))]
     _common_fields(delivery, message, how, log, out)
     if log.selected("delivery_size"):
         out.append(f"S={result.size}")

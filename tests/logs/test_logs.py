@@ -188,7 +188,7 @@ def test_deliveries(tmp_path: Path) -> None:
     log = writer(tmp_path, "+outgoing_port")
     message = Message(sender_address="s@t")
     top = Delivery("a@b")
-    local = Delivery("m@b", local_part="m", domain="b", parent=top, router="r", transport="t")
+    local = Delivery("m@b", local_part="m", domain="b", parent=top, router="r", transport="t", extra={"log_local": True})
     assert delivery_line("=>", local, DeliveryResult("ok"), message, log) == "=> m <a@b> R=r T=t"
     pipe = Delivery("|cmd", parent=local, is_pipe=True, router="r", transport="t")
     assert address_text(pipe, log, success=True) == "|cmd (m@b) <a@b>"
