@@ -9,7 +9,9 @@ from angaros.model.delivery import Delivery
 def mark_done(attempt: Attempt, delivery: Delivery) -> list[str]:
     """The address and, as far as all their children are done, its ancestors. Answers the keys that are new."""
     keys = [done_key(delivery)]
-    attempt.message.non_recipients.add(keys[0])
+    if delivery.parent is None and delivery.address != keys[0]:
+        keys.append(delivery.address)
+    attempt.message.non_recipients.update(keys)
     keys += mark_parents(attempt, delivery)
     for duplicate in attempt.duplicates.pop(sameness(delivery), ()):
         keys += mark_done(attempt, duplicate)

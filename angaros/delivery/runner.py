@@ -146,7 +146,7 @@ class _Run:
             queue_run=True,
             first_pass=self.first_pass,
             local_only=request.local_only,
-            age=self.services.harness.next_age(-1) if self.services.harness is not None else -1,
+            age=int(self.services.harness.queue_age(-1)) if self.services.harness is not None else -1,
         )
         try:
             status = deliver_message(self.services, message_id, options, queue_name=request.queue_name)

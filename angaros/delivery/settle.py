@@ -11,8 +11,8 @@ from angaros.delivery.attempt import Attempt, Fate
 from angaros.delivery.done import journal, mark_done
 from angaros.logs import lines
 from angaros.model.delivery import Delivery, DeliveryResult
+from angaros.model.errors import Why
 from angaros.model.events import action_of, delivery_event
-from angaros.model.message import DSN_NOTIFY_SUCCESS
 
 
 def settle(attempt: Attempt, delivery: Delivery, result: DeliveryResult, flag: str = "=>", shadow: str = "") -> None:
@@ -33,7 +33,7 @@ def routing_result(delivery: Delivery, status: str) -> DeliveryResult:
         status=status,
         message=delivery.message,
         user_message=delivery.user_message,
-        basic_errno=delivery.basic_errno,
+        basic_errno=delivery.basic_errno or (Why.UNKNOWN if status != "ok" else 0),
         more_errno=delivery.more_errno,
         special_action=delivery.special_action,
     )
@@ -88,6 +88,8 @@ def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: st
     text = lines.defer_line(delivery, result, attempt.message, log, _appearance(attempt, result))
     if kind and not delivery.router:
         text = text.replace(" defer (", f" {kind} defer (", 1)
+    if not result.message and delivery.extra.get("pass_message"):
+        text += ": "
     selector = lines.defer_selector(result)
     if not _quiet(attempt, delivery):
         attempt.log(text, selector=selector)
@@ -107,14 +109,14 @@ def fail(attempt: Attempt, delivery: Delivery, result: DeliveryResult) -> None:
     text = lines.failure_line(delivery, result, attempt.message, attempt.services.log, _appearance(attempt, result))
     if not _quiet(attempt, delivery):
         attempt.log(text)
-    attempt.msglog.append(text)
+    if delivery.transport:
+        attempt.msglog.append(text.removeprefix("** "))
+    else:
+        attempt.msglog.append(
+            f"routing failed for {lines.address_text(delivery, attempt.services.log, success=False)}: {result.message}"
+        )
     if delivery.transport:
         if action_of(attempt.scope, delivery.transport):
             delivery_event("msg:fail:delivery", result.message, attempt.scope, delivery, result)
     elif attempt.services.config.main.event_action:
         delivery_event("msg:fail:internal", result.message, attempt.scope, delivery, result)
-
-
-def wants_success(delivery: Delivery) -> bool:
-    """Whether NOTIFY=SUCCESS holds for the address. RFC 3461 4.1."""
-    return bool(delivery.dsn_flags & DSN_NOTIFY_SUCCESS)

@@ -33,6 +33,8 @@ def assign(run: Run, hosts: list[Host] | None = None, transport: str | None = No
         transport = found
     delivery.transport = transport
     delivery.hosts = hosts or []
+    chosen = run.scope.services.config.transports.get(transport)
+    delivery.extra["log_local"] = run.router.log_as_local and chosen is not None and chosen.driver not in REMOTE_DRIVERS
     if hosts and run.options.fallback_hosts:
         answer = _set_fallback(run)
         if answer is not None:

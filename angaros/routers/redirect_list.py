@@ -28,7 +28,7 @@ class ListError(Exception):
 
 
 class IncludeError(ListError):
-    """An included file cannot be read: never skipped as a syntax error."""
+    """An included file cannot be read, or an item is not permitted: never skipped as a syntax error."""
 
 
 @dataclass(slots=True)
@@ -94,13 +94,13 @@ class ListReader:
         """`:blackhole:`, `:defer:`, `:fail:`: these are for the list as a whole."""
         if bare.startswith(":blackhole:"):
             if self.options.forbid_blackhole:
-                raise ListError('":blackhole:" is not permitted')
+                raise IncludeError('":blackhole:" is not permitted')
             result.action = "blackhole"
             return True
         for action in ("defer", "fail"):
             if bare.startswith(f":{action}:"):
                 if not getattr(self.options, f"allow_{action}"):
-                    raise ListError(f'"{bare}" is not permitted')
+                    raise IncludeError(f'"{bare}" is not permitted')
                 start = text.index(f":{action}:", pos) + len(action) + 2
                 result.action, result.text = action, text[start:].partition("\n")[0].strip(_SPACE)
                 return True
