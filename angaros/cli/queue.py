@@ -66,12 +66,14 @@ def message_action(context: Context) -> int:
 
 
 def _deliver(context: Context) -> int:
+    from angaros.cli.start_delivery import install
     from angaros.daemon.privilege import become_root
     from angaros.delivery.deliver import deliver_message
     from angaros.delivery.options import DeliverOptions, DeliverStatus
 
     call, services = context.call, context.services
     become_root()
+    install(context)
     give_up = call.message_action == "give_up"
     options = DeliverOptions(forced=not call.retry_timing, thaw=not call.retry_timing, give_up=give_up)
     status = 0
@@ -96,6 +98,7 @@ def _move(context: Context) -> int:
 
 def run_queue(context: Context) -> int:
     """-q... without -bd: one run in this process; with an interval a daemon that does not listen."""
+    from angaros.cli.start_delivery import install
     from angaros.daemon.privilege import become_root
     from angaros.delivery.runner import run_queue
 
@@ -105,6 +108,7 @@ def run_queue(context: Context) -> int:
 
         return start_daemon(context)
     become_root()
+    install(context)
     for run in call.queue_runs:
         run_queue(context.services, run)
     return 0
