@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from angaros import EXIM_VERSION
@@ -16,7 +16,7 @@ from angaros.config.site import Site
 from angaros.logs.debug import Debug, parse_selectors
 from angaros.logs.writer import LogModes, LogSettings, LogWriter
 from angaros.model.errors import ConfigError
-from angaros.model.interfaces import Log, Services
+from angaros.model.interfaces import Courier, Log, Services
 from angaros.model.scope import Scope
 from angaros.net.blocking import BlockingWaiter
 
@@ -66,23 +66,28 @@ def make_log(config: Config, site: Site, harness: Harness | None, modes: LogMode
     return LogWriter(settings, SystemClock(), harness=harness, modes=modes)
 
 
-def blocking_services(config: Config, site: Site, harness: Harness | None, log: Log) -> Services:
+CourierFactory = Callable[[Services], Courier]
+
+
+def _no_courier(services: Services) -> Courier:
+    raise ConfigError("nothing can be done as another user while the configuration is read")
+
+
+def blocking_services(
+    config: Config, site: Site, harness: Harness | None, log: Log, courier: CourierFactory = _no_courier
+) -> Services:
     """Services that block: for the command line."""
-    return build_services(config, site, Ports(BlockingWaiter(), log, _fork_courier), harness)
+    return build_services(config, site, Ports(BlockingWaiter(), log, courier), harness)
 
 
-def _fork_courier(services: Services) -> Any:
-    from angaros.daemon.couriers import ForkCourier
-
-    return ForkCourier()
-
-
-def open_services(config: Config, site: Site, harness: Harness | None, *, debug: str | None = None) -> Services:
+def open_services(
+    config: Config, site: Site, harness: Harness | None, courier: CourierFactory, *, debug: str | None = None
+) -> Services:
     """Services for one call of the command line."""
     modes = LogModes()
     if debug is not None:
         modes.debug = Debug(selectors=parse_selectors(debug))
-    return blocking_services(config, site, harness, make_log(config, site, harness, modes))
+    return blocking_services(config, site, harness, make_log(config, site, harness, modes), courier)
 
 
 class _SilentLog:

@@ -18,7 +18,7 @@ from angaros.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from angaros.config.harness import Harness
-    from angaros.model.interfaces import Services
+    from angaros.model.interfaces import Courier, Services
 
 ADMIN_MODES = frozenset({"daemon", "bmalware"})
 """Modes for administrators only, whatever the options say."""
@@ -60,7 +60,7 @@ def open_context(call: Invocation) -> Context:
     caller = identify(config, site)
     check_permission(call, config, caller)
     try:
-        services = open_services(config, site, harness, debug=call.debug)
+        services = open_services(config, site, harness, _fork_courier, debug=call.debug)
     except ValueError as error:
         raise UsageError(f"exim: {error}") from None
     if call.verbose and call.debug is None:
@@ -68,6 +68,12 @@ def open_context(call: Invocation) -> Context:
     if purged and harness is None:
         _warn_of_purge(call, services)
     return Context(call, site, config, caller, harness, services, os.geteuid() == 0)
+
+
+def _fork_courier(services: Services) -> Courier:
+    from angaros.daemon.couriers import ForkCourier
+
+    return ForkCourier()
 
 
 def only_test(services: Services) -> None:

@@ -29,7 +29,7 @@ def _in_background(deliver: Any, lock: Any) -> None:
     child = os.fork()
     if child:
         os.waitpid(child, 0)
-        lock.forget()
+        lock.release()  # closes our descriptor; the child has the lock through its own
         return
     status = 1
     try:
