@@ -156,8 +156,11 @@ class Regex:
         data = subject.encode("latin-1")
         if self._call(self._code, data, len(data), 0, 0, self._data, self._context) < 0:
             return None
-        ends = iter(self._ovector[:])
+        offsets = self._ovector[:]
         plain = str(subject)
+        if len(offsets) == 2 and type(subject) is not Tainted:
+            return (plain[offsets[0] : offsets[1]],)
+        ends = iter(offsets)
         # An unset group has offsets far beyond the end: its slice is empty.
         parts = [plain[start:end] for start, end in zip(ends, ends, strict=True)]
         return tuple(map(Tainted, parts)) if type(subject) is Tainted else tuple(parts)

@@ -129,7 +129,14 @@ def evaluate(text: str, decimal: bool = False) -> int:
     """The value of an expression. `decimal`: a leading 0 means nothing (`eval10`). Raises ExpansionError."""
     for symbol in "+-*":  # the usual `$n+1` without the machinery
         left, found, right = text.partition(symbol)
-        if found and left.isdigit() and right.isdigit() and len(text) < 19 and left[0] != "0" and right[0] != "0":
+        if (
+            found
+            and left.isdigit()
+            and right.isdigit()
+            and len(text) < 19
+            and (left[0] != "0" or left == "0")
+            and (right[0] != "0" or right == "0")
+        ):
             a, b = int(left), int(right)
             return a + b if symbol == "+" else a - b if symbol == "-" else a * b
     return _Evaluator(str(text), decimal).whole()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
+from angaros.expand.addresses import extract
 from angaros.expand.conditions.compare import ascii_lower
 from angaros.expand.nodes import BrokenCond, Call, Cond, Node, fail, first_skip_error
 from angaros.expand.parser import Parser
@@ -34,8 +35,6 @@ def _today(scope: Scope) -> int:
 
 def do_srs_encode(arguments: list[str], scope: Scope) -> str:
     """The rewritten sender; "" for the empty one."""
-    from angaros.expand.addresses import extract
-
     secret, path, domain = arguments
     if not path:
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 from typing import TYPE_CHECKING
 
+from angaros.expand.addresses import extract
 from angaros.expand.nodes import fail
 from angaros.model.text import like
 
@@ -234,30 +235,23 @@ def do_utf8_localpart_from_alabel(text: str, argument: str, scope: Scope) -> str
 
 def do_address(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (address)"""
-    from angaros.expand.addresses import extract
-
     return extract(text, scope).address
 
 
 def do_domain(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (domain)"""
-    from angaros.expand.addresses import extract
-
     found = extract(text, scope)
     return found.address[found.domain :] if found.domain else ""
 
 
 def do_local_part(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (local_part)"""
-    from angaros.expand.addresses import extract
-
     found = extract(text, scope)
     return found.address[: found.domain - 1] if found.domain else found.address
 
 
 def do_addresses(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (addresses)"""
-    from angaros.expand.addresses import extract
     from angaros.expand.items.lists import join_items
     from angaros.mime.addresses import split_addresses
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.expand import ip
+from angaros.expand.arithmetic import evaluate
+from angaros.expand.conditions.compare import integer
 from angaros.expand.nodes import fail
+from angaros.lists.parse import split_list
 from angaros.model.text import like
 
 if TYPE_CHECKING:
@@ -19,15 +22,11 @@ MAX_UNSIGNED = (1 << 64) - 1
 
 def do_eval(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (eval)"""
-    from angaros.expand.arithmetic import evaluate
-
     return str(evaluate(text))
 
 
 def do_eval10(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (eval10)"""
-    from angaros.expand.arithmetic import evaluate
-
     return str(evaluate(text, decimal=True))
 
 
@@ -114,8 +113,6 @@ def do_time_interval(text: str, argument: str, scope: Scope) -> str:
 
 def do_randint(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (randint)"""
-    from angaros.expand.conditions.compare import integer
-
     limit = integer(text)
     if limit < 0:
         raise fail(f'non-negative integer expected but "{text}" found')
@@ -176,8 +173,6 @@ def do_reverse_ip(text: str, argument: str, scope: Scope) -> str:
 
 def do_listcount(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (listcount)"""
-    from angaros.lists.parse import split_list
-
     return str(len(split_list(text)))
 
 
@@ -202,8 +197,6 @@ def do_listnamed(text: str, argument: str, scope: Scope) -> str:
 
 
 def _named_items(lists: object, name: str, depth: int) -> list[str]:
-    from angaros.lists.parse import split_list
-
     found: list[str] = []
     items = split_list(_text_of(lists[name]))  # type: ignore[index]
     for item in items:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from angaros.expand.conditions.compare import ascii_lower
+from angaros.expand.items.strings import number_hash, substring, text_hash
 from angaros.expand.nodes import fail
 from angaros.model.text import like
 
@@ -139,8 +140,6 @@ def _hash(name: str) -> OperatorFunction:
     """# Exim spec 11.6 (hash)"""
 
     def do(text: str, argument: str, scope: Scope) -> str:
-        from angaros.expand.items.strings import text_hash
-
         length, limit = _numbers(name, argument, False, 2)
         return text_hash(text, length, limit)
 
@@ -151,8 +150,6 @@ def _nhash(name: str) -> OperatorFunction:
     """# Exim spec 11.6 (nhash)"""
 
     def do(text: str, argument: str, scope: Scope) -> str:
-        from angaros.expand.items.strings import number_hash
-
         first, second = _numbers(name, argument, False, 2)
         return number_hash(text, first, second)
 
@@ -168,8 +165,6 @@ def _substr(name: str) -> OperatorFunction:
     """# Exim spec 11.6 (substr)"""
 
     def do(text: str, argument: str, scope: Scope) -> str:
-        from angaros.expand.items.strings import substring
-
         start, length = _numbers(name, argument, True, 2)
         return substring(text, start, length)
 
