@@ -14,6 +14,7 @@ from typing import Any
 from angaros.daemon import errands, ipc
 from angaros.daemon.privilege import become
 from angaros.model.delivery import DeliveryResult, Owner
+from angaros.model.interfaces import CommandRun
 
 CourierError = OSError
 
@@ -44,6 +45,14 @@ class _Requests:
         """errno of each path, 0 when it is there."""
         found: list[int] = self.ask({"do": "check_paths", "paths": list(checks)}, owner, [])
         return found
+
+    def run_command(
+        self, argv: Sequence[str], owner: Owner, *, cwd: str = "/", timeout: float | None = None, max_output: int = 4096
+    ) -> CommandRun:
+        """Run a command without a shell, an empty environment and no input."""
+        request = {"do": "run_command", "argv": list(argv), "cwd": cwd, "timeout": timeout, "max_output": max_output}
+        found = self.ask(request, owner, [])
+        return CommandRun(found["status"], found["output"].encode("latin-1"), found["timed_out"])
 
 
 class ForkCourier(_Requests):

@@ -42,7 +42,26 @@ def _check_paths(request: dict[str, Any], fds: list[int]) -> list[int]:
     return found
 
 
-OPERATIONS: dict[str, Operation] = {"deliver": _deliver, "read_file": _read_file, "check_paths": _check_paths}
+def _run_command(request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+    from angaros.net.commands import run as run_here
+
+    done = run_here(
+        request["argv"],
+        env={},
+        cwd=request["cwd"],
+        timeout=request["timeout"],
+        max_output=request["max_output"],
+        merge_stderr=False,
+    )
+    return {"status": done.status, "output": done.output.decode("latin-1"), "timed_out": done.timed_out}
+
+
+OPERATIONS: dict[str, Operation] = {
+    "deliver": _deliver,
+    "read_file": _read_file,
+    "check_paths": _check_paths,
+    "run_command": _run_command,
+}
 
 
 def run(request: dict[str, Any], fds: list[int]) -> dict[str, Any]:

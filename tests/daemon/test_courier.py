@@ -81,6 +81,11 @@ def test_a_dead_idle_process_is_replaced(remote: RemoteCourier) -> None:
     assert remote.check_paths(["/"], NOBODY) == [0]
 
 
+def test_a_command_runs_without_shell_and_environment() -> None:
+    done = ForkCourier().run_command(["/bin/sh", "-c", 'echo "$HOME-$0"; exit 3', "a b"], OURSELVES)
+    assert (done.status, done.output) == (3, b"-a b\n")
+
+
 def test_results_survive_the_way() -> None:
     result = DeliveryResult(status="ok", message="m\xff", size=7, retries=[("T:x", "update", -1, 0, "text")])
     assert errands.result_from_json(errands.result_to_json(result)) == result
