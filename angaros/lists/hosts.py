@@ -136,7 +136,10 @@ class HostSubject(Subject):
             scope.trace("lists", f"sender host name required, to match against {item}")
             from angaros.net.peer import lookup_host_name
 
-            if not lookup_host_name(scope):
+            scope.depth += 1
+            known = lookup_host_name(scope)
+            scope.depth -= 1
+            if not known:
                 if session.host_lookup_deferred:
                     raise ListDefer("")
                 raise HostUnknown(f"failed to find host name for {self.address}")

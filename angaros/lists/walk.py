@@ -57,7 +57,6 @@ class Walk:
         "name",
         "negative",
         "scope",
-        "shifted",
         "subject",
         "tracing",
     )
@@ -70,7 +69,6 @@ class Walk:
         self.tracing = scope.tracing("lists")
         self.negative = False
         """Sign of the last item looked at: what the end of the list means."""
-        self.shifted = False
         self.include_unknown = self.ignore_unknown = False
         self.include_defer = self.ignore_defer = False
 
@@ -117,7 +115,7 @@ class Walk:
             self.negative, pattern = sign(item)
             found = self._item(item, pattern)
             if found is not None:
-                scope.depth = depth + 1 if self.shifted else depth
+                scope.depth = depth
                 return found
         scope.depth = depth
         self.trace(f"{label} {'yes' if self.negative else 'no'} (end of list)")
@@ -155,22 +153,24 @@ class Walk:
         self.trace(f'{self.label} {"no" if self.negative else "yes"} (matched "{item}"{where})')
         return ListMatch(False, found.data, found.key) if self.negative else found
 
-    def _test(self, item: str, pattern: str) -> ListMatch | None:
+    def _test(self, item: str, pattern: str, in_file: bool = False) -> ListMatch | None:
         """Test one plain item. A result whose key is DECIDED ends the walk whatever the sign."""
         try:
             return self.subject.test(pattern, self.scope)
         except HostUnknown as error:
-            return self._unknown(str(error))
+            return self._unknown(str(error), in_file)
         except ListDefer as error:
             return self._deferred(item, str(error))
 
-    def _unknown(self, text: str) -> ListMatch | None:
+    def _unknown(self, text: str, in_file: bool) -> ListMatch | None:
         """# Exim spec 10.15"""
         if self.ignore_unknown:
             self.trace(f"{text}: item ignored by +ignore_unknown")
             return None
         self.trace(f"{self.label} {'yes' if self.include_unknown else 'no'} ({text})")
-        self.shifted = True  # as in Exim, the connection's later debugging lines stand one column further right
+        session = self.scope.session
+        if session is not None and not in_file:  # as in Exim, all later debugging lines stand one column further right
+            session.extra["trace_shift"] = session.extra.get("trace_shift", 0) + 1
         log = self.scope.services.log
         if self.include_unknown:
             log.write(f"{text}: accepted by +include_unknown")
@@ -196,10 +196,11 @@ class Walk:
         outer = self.negative
         for line in read_items(path, self):
             inner, pattern = sign(line)
-            found = self._test(line, pattern)
+            found = self._test(line, pattern, in_file=True)
             if found is not None:
                 if found.key == DECIDED:
                     return found
+                self.negative = outer
                 self._verdict(found, line, f" in {path}")
                 return ListMatch(outer == inner, found.data or pattern, found.key)
             self.negative = outer != inner

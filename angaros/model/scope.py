@@ -69,7 +69,8 @@ class Scope:
 
     def trace(self, selector: str, text: str) -> None:
         """A debugging line that -bh shows too (`>>> check hosts = ...`), indented as deep as we are."""
-        self.services.log.debug(selector, text, hc=True, indent=self.depth)
+        shift = self.session.extra.get("trace_shift", 0) if self.session is not None else 0
+        self.services.log.debug(selector, text, hc=True, indent=self.depth + shift)
 
     def expand(self, text: str) -> str:
         """Expand a string of the configuration here. Raises `model.errors.ExpansionError`."""

@@ -378,4 +378,6 @@ def test_shifted_lines_after_an_unknown_name() -> None:
     log = scope.services.log
     assert log.debug_lines[-1] == ' host in "1.2.3/24"? no (malformed IPv4 address or address mask: 1.2.3)'  # type: ignore[attr-defined]
     assert log.lines == ["list matching forced to fail: malformed IPv4 address or address mask: 1.2.3"]  # type: ignore[attr-defined]
-    assert scope.depth == 1
+    assert scope.depth == 0
+    scope.trace("lists", "later")
+    assert log.debug_lines[-1] == " later"  # type: ignore[attr-defined]
