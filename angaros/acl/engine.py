@@ -169,7 +169,6 @@ class AclEngine:
         frame.trace(f"read ACL from file {path}")
         acl = parse_text(content, frame.statement.position if frame.statement else NOWHERE)
         self._files[path] = (stamp, acl)
-        frame.trace(f'using ACL "{path}"')
         return acl
 
     def _run_statement(self, frame: Frame, statement: Statement) -> Outcome | None:

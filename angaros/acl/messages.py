@@ -28,7 +28,7 @@ def verdict(frame: Frame, outcome: Outcome) -> Verdict:
     return Verdict(
         outcome,
         split_message(user) if len(user) > MAX_LINE or "\n" in user else user,
-        frame.log_message or "",
+        first_line(frame.log_message or ""),
         state.log_targets,
         _sender_failure(state) if refused else None,
     )
@@ -67,6 +67,11 @@ def _sender_failure(state: RunState) -> SenderFailure | None:
         pattern = {"postmaster": _POSTMASTER, "mail": _SETUP}.get(result.failure, _PLAIN)
         lines = pattern.format(address=known.address, text=result.user_message)
     return SenderFailure(known.address, result.log_message, deferred, lines)
+
+
+def first_line(text: str) -> str:
+    """Only the first line of a message is logged."""
+    return text.partition("\n")[0] if "\n" in text else text
 
 
 def split_message(text: str) -> str:

@@ -82,7 +82,7 @@ ROWS: dict[str, Row] = {
         Row("dkim_signers", "mailauth:dkim_signers", _points("dkim")),
         Row("dkim_status", "mailauth:dkim_status", _points("mime dkim data prdr")),
         Row("dmarc_status", "mailauth:dmarc_status", _points("data")),
-        Row("dnslists", "dnslists:dnslists"),
+        Row("dnslists", "dnslists:dnslists", expand=False),
         Row("domains", "addresses:domains", _points("rcpt prdr vrfy"), expand=False),
         Row("encrypted", "session:encrypted", _ENCRYPTED, expand=False),
         _modifier("endpass"),

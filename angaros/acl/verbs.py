@@ -36,7 +36,7 @@ def expand_messages(frame: Frame, outcome: Outcome, endpass: bool, user: Item | 
     if frame.verb == "warn":
         frame.user_message = frame.log_message = None
     state = frame.scope.state
-    if user is not None and not (frame.verb == "discard" and _accepting(outcome) == endpass):
+    if user is not None and not (endpass and _accepting(outcome)):
         state["acl_verify_message"] = old_user or ""
         frame.user_message = _expand(frame, user) or frame.user_message
     if log is not None:
@@ -50,11 +50,12 @@ def expand_messages(frame: Frame, outcome: Outcome, endpass: bool, user: Item | 
 
 
 def _uses_messages(verb: str, outcome: Outcome, endpass: bool) -> bool:
-    if verb == "discard":
-        return _accepting(outcome) or (endpass and outcome in (Outcome.DENY, Outcome.DROP))
-    if verb == "accept":
-        return _accepting(outcome) if not endpass else outcome in (Outcome.DENY, Outcome.DROP)
+    """For accept and discard a failure counts too: its text is used after `endpass`, and by the denial at the end of the ACL."""
     if verb == "require":
+        return outcome in (Outcome.DENY, Outcome.DROP)
+    if verb in ("accept", "discard"):
+        if _accepting(outcome):
+            return verb == "discard" or not endpass
         return outcome in (Outcome.DENY, Outcome.DROP)
     return outcome is Outcome.ACCEPT
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from angaros.delivery.callout_cache import ACCEPT, REJECT, REJECT_NULL_SENDER, UNKNOWN
+from angaros.logs.text import printing
 from angaros.model.errors import ExpansionError
 from angaros.model.outcome import Outcome
 from angaros.smtp.client import ClientFailure, ClientReply
@@ -259,4 +260,4 @@ class _Conversation:
         return f"SMTP error from remote mail server after {label}: {reply.text}"
 
     def _named(self, text: str) -> str:
-        return f"{self.host.name} [{self.host.address}] : {text}"
+        return f"{self.host.name} [{self.host.address}] : {printing(text)}"

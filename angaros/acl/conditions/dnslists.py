@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from angaros.lists.parse import split_list
+from angaros.model.errors import ExpansionError, ForcedFailure
 from angaros.model.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -88,7 +89,16 @@ def dnslists(frame: Frame, argument: str) -> Outcome:
     """True when one of the lists has one of the keys."""
     unknown = Outcome.DENY
     result = Outcome.DENY
-    for text in split_list(argument):
+    try:
+        items = frame.scope.expand(argument)
+    except ForcedFailure:
+        return Outcome.ACCEPT
+    except ExpansionError as error:
+        frame.log_message = f'failed to expand ACL string "{argument}": {error}'
+        return Outcome.DEFER if error.temporary else Outcome.ERROR
+    if items != argument:
+        frame.trace(f"expanded list: {items}")
+    for text in split_list(items):
         frame.trace(f"dnslists check: {text}")
         if text.startswith("+"):
             if text.lower() in _UNKNOWN:
@@ -149,7 +159,7 @@ def _check_name(frame: Frame, domain: str, key: str, restriction: _Restriction |
     prefix = inverted(key)
     query = f"{prefix}.{domain}"
     if len(query) > MAX_QUERY:
-        frame.log(f"dnslist query is too long (ignored): {query[:MAX_QUERY]}...")
+        frame.log(f"dnslist query is too long (ignored): {query}...")
         return Outcome.DENY
     answer = _look_up(frame, query)
     if answer.status == "again":

@@ -202,10 +202,15 @@ def _reverse_host_lookup(frame: Frame, defer_ok: bool) -> Outcome:
     from angaros.net.peer import lookup_host_name
 
     frame.trace_inside("looking up host name to force name/address consistency check")
-    if lookup_host_name(frame.scope):
+    scope = frame.scope.child()
+    scope.depth += 1
+    if lookup_host_name(scope):
         return Outcome.ACCEPT
     deferred = session.host_lookup_deferred
     if deferred and defer_ok:
         return Outcome.ACCEPT
-    frame.log_message = f"host lookup {'deferred' if deferred else 'failed'} for reverse lookup check{session.host_lookup_msg}"
+    if deferred:
+        frame.log_message = "host lookup deferred for reverse lookup check"
+    else:
+        frame.log_message = f"host lookup failed for reverse lookup check{session.host_lookup_msg}"
     return Outcome.DEFER if deferred else Outcome.DENY
