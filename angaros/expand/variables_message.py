@@ -44,10 +44,12 @@ def message_age(scope: Scope) -> str:
 
 
 def message_linecount(scope: Scope) -> str:
-    """`$message_linecount`: header lines, the blank line and body lines."""
+    """`$message_linecount`: header and body lines; while the message is being received, the lines as they came, with the blank one."""
     message = _message(scope)
-    lines = sum(header.text.count("\n") for header in message.headers if header.kind != "*")
-    return str(lines + message.body_linecount + 1) if message.headers or message.body_linecount else "0"
+    received = message.effects.caches.get("received_linecount")
+    if received is not None:
+        return str(received)
+    return str(sum(header.text.count("\n") for header in message.headers if header.kind != "*") + message.body_linecount)
 
 
 def sender_address(scope: Scope) -> str:

@@ -15,6 +15,7 @@ from angaros.smtp.server import Command, Data, ServerCore
 
 if TYPE_CHECKING:
     from angaros.inbound.options import SessionOptions
+    from angaros.inbound.receive import Reception
     from angaros.model.interfaces import Services, Stream
 
 IGNORED = frozenset({"NOOP", "HELP", "VRFY", "EXPN", "ETRN"})
@@ -152,8 +153,7 @@ class Batch:
             if event is None:
                 data = self.stream.read(65536, None)
                 if not data:
-                    reception.abandon()
-                    raise BatchError("421 Lost incoming connection")
+                    self._lost(reception)
                 self.core.receive(data)
             elif isinstance(event, Data):
                 self.line += event.octets.count(b"\n") + event.last
@@ -167,6 +167,18 @@ class Batch:
         self._keep(local)
         self.accepted += 1
         self._reset()
+
+    def _lost(self, reception: Reception) -> None:
+        """The input breaks off inside a message."""
+        held = self.core.peek(1 << 20)
+        self.line += held.count(b"\n")
+        self.services.log.write(
+            f"SMTP connection from {self.local.session.sender_ident} lost while reading message data{reception.where(held)}",
+            message_id=self.local.message.id,
+            selector="lost_incoming_connection",
+        )
+        reception.abandon()
+        raise BatchError("421 Lost incoming connection")
 
     def _keep(self, local: LocalMessage) -> None:
         fault = local.policy()

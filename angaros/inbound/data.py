@@ -137,7 +137,7 @@ class Incoming:
     def log_lost(self) -> None:
         """The line about a message that will never be complete."""
         c, reception = self.c, self.reception
-        where = " (header)" if reception.phase == "header" else ""
+        where = reception.where(c.core.peek(100_000))
         c.log.write(
             f"{connection_info(c)} lost while reading message data{where}",
             message_id=reception.message.id,

@@ -36,7 +36,7 @@ def do_etrn(c: Conversation, command: Command) -> None:
         c.say("458 Internal failure")
         return
     if c.options.host_checking:
-        shown = " ".join(words)
+        shown = "exim -R" if command_text is None else " ".join(words)
         c.scope.trace("any", f"ETRN command is: {shown}")
         c.scope.trace("any", "ETRN command execution skipped")
         c.say("250 OK" if not verdict.user_message else f"250 {verdict.user_message}")

@@ -32,13 +32,12 @@ def do_vrfy(c: Conversation, command: Command) -> None:
     if result.outcome is Outcome.ACCEPT:
         c.say(f"250 <{address}> is deliverable")
         return
-    text = result.user_message or result.log_message
+    text = result.user_message
     if result.outcome is Outcome.DEFER:
-        c.say(f"451 <{address}> Cannot verify address at this time" if not text else f"451 <{address}> {text}")
-    else:
-        c.say(f"550 <{address}> {text or 'is not deliverable'}")
-    host = host_and_ident(c.session, c.log)
-    c.log.write(f"VRFY failed for {address} {host}")
+        c.say(f"451 <{address}> {text}" if text else f"451 Cannot resolve <{address}> at this time")
+        return
+    c.say(f"550 <{address}> {text or 'is not deliverable'}")
+    c.log.write(f"VRFY failed for {address} {host_and_ident(c.session, c.log)}")
 
 
 def do_expn(c: Conversation, command: Command) -> None:

@@ -82,10 +82,12 @@ class Reception:
         """Objects with `header(headers)`, `body(octets)`: DKIM and company watch the message pass."""
         self.message.received_time = self.services.clock.now()
 
-    @property
-    def phase(self) -> str:
-        """`header`, `body`."""
-        return "header" if self.decoder is None else "body"
+    def where(self, tail: bytes = b"") -> str:
+        """How far reception has come, as Exim says it when the input breaks off; `tail`: octets that were held back."""
+        if self.decoder is not None:
+            return ""
+        seen = self.reader.unfinished + tail
+        return " (header)" if seen and not seen.endswith(b"\n") else " (after header)"
 
     # Input.
 
@@ -258,6 +260,8 @@ class Reception:
         message.body_linecount = writer.linecount
         message.body_zerocount = writer.zerocount
         message.max_received_linelength = writer.max_line
+        lines = sum(line.count("\n") for line in self.reader.lines)
+        message.effects.caches["received_linecount"] = lines + writer.linecount + (self.reader.blank_line is True)
         message.message_size = writer.size + sum(len(header.text) for header in message.headers if header.kind != "*")
 
     def abandon(self) -> None:

@@ -50,6 +50,8 @@ class HeaderReader:
         self.crlf: bool | None = None
         """Whether the first line ended in CRLF."""
         self.size = 0
+        self.blank_line = False
+        """The header ended with an empty line."""
         self.from_line = ""
         """A UUCP `From ` line that came first, when it was asked for."""
         self._take_from: re.Pattern[str] | None = None
@@ -60,6 +62,11 @@ class HeaderReader:
     def take_from_line(self) -> None:
         """A first line that begins with `From ` is no header and no body; the caller looks at it."""
         self._take_from = re.compile(r"From ")
+
+    @property
+    def unfinished(self) -> bytes:
+        """A line that has no end yet."""
+        return self._buffer[self._pos :]
 
     def feed(self, data: bytes) -> bytes | None:
         """More octets."""
@@ -104,6 +111,7 @@ class HeaderReader:
             self._pending = b""
         if not line:
             self._finish_line()
+            self.blank_line = True
             return buffer[end + 1 :]
         return self._header_line(line, buffer, start, end)
 
