@@ -357,10 +357,12 @@ class Submitter(Protocol):
         recipients: Sequence[str] | None = None,
         reference: str = "",
         as_root: bool = False,
+        owner: Owner | None = None,
     ) -> str:
         """Do what `exim -t -oem -oi -f <sender>` does with `text` (header, empty line, body, LF line ends) and answer the message
         id. `recipients` None: those of To, Cc, Bcc. `reference`: id of the message it is about (`R=` in the log, `-local_error_message`).
-        `as_root`: made in the routing phase, which Exim runs as root (`U=root`); else `U=` is the Exim user. The new message is
+        `as_root`: made in the routing phase, which Exim runs as root (`U=root`); else `U=` is the Exim user, or that of `owner`
+        (autoreply: its login also makes the From: line where there is none). The new message is
         delivered at once in test mode, else in the background. Raises `model.errors.AngarosError` when it cannot be spooled."""
         ...
 

@@ -284,7 +284,8 @@ def _filter_scope(setup: Setup) -> Any:
     first = setup.first
     if not (first.pipe_expand or first.pipe_expand_numeric):
         return setup.scope
-    scope = setup.scope.child(**first.pipe_expand)
+    scope = setup.scope.child()
+    scope.local.update(first.pipe_expand)
     if first.pipe_expand_numeric:
         scope.numeric = first.pipe_expand_numeric
     return scope
