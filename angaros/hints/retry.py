@@ -138,7 +138,7 @@ def error_numbers(error: RetryError) -> tuple[int, int]:
 
 
 def rule_key(key: str) -> str:
-    """What retry patterns are tested against, for a key without its `R:` or `T:`: an address, or `*@` and a domain or host name."""
+    """What retry patterns are tested against, for a key without its `R:` or `T:`: an address, or `*@` and a name."""
     if "@" in key:
         address, mark, _ = key.partition(":<")
         return address if mark else key
