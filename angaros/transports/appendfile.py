@@ -7,6 +7,7 @@ from typing import Any
 from angaros.lists.parse import split_list
 from angaros.model.delivery import DeliveryResult
 from angaros.model.errors import ExpansionError, ForcedFailure, Why
+from angaros.model.text import untaint
 from angaros.spool.ids import base62
 from angaros.transports import quota_warning
 from angaros.transports.headers import TransportError
@@ -72,13 +73,20 @@ class Appendfile(LocalTransport):
         else:
             text = f"Mandatory file or directory option missing from {setup.name} transport"
             raise TransportError(text, Why.UNKNOWN, panic=True)
-        refuse_tainted(path, "file or directory name", setup)
-        path = str(path)
+        if not self._approved(path, setup):
+            refuse_tainted(path, "file or directory name", setup)
+        path = untaint(path)
         if not path.startswith("/"):
             raise TransportError(f'appendfile: file or directory name "{path}" is not absolute', Why.NOT_ABSOLUTE)
         if path.endswith("/") and len(path) > 1:
             path, is_directory = path.rstrip("/") or "/", True
         return path, is_directory
+
+    def _approved(self, path: str, setup: Setup) -> bool:
+        """Whether `create_file` names a directory that `path` is below: then it may come from outside (Exim spec 26.2)."""
+        allowed = self.options.create_file
+        top = setup.home if allowed == "belowhome" else allowed if allowed.startswith("/") else ""
+        return bool(top) and str(path).startswith(top.rstrip("/") + "/") and "/../" not in f"{path}/"
 
     def _other_format(self, setup: Setup, path: str) -> DeliveryResult | None:
         """`file_format`: an existing mailbox of another kind goes to another transport."""
