@@ -34,6 +34,7 @@ class HeaderReader:
         "lines",
         "crlf",
         "size",
+        "blank_line",
         "from_line",
         "_take_from",
         "_buffer",
