@@ -78,7 +78,7 @@ def deliver_held(
 def _attempt(services: Services, message: Message, lock: SpoolLock | None, options: DeliverOptions) -> Attempt:
     scope = Scope(services, session=message.session, message=message)
     scope.where = "delivery"
-    msglog = services.store.message_log(message.id, message.queue_name)
+    msglog = message.effects.caches.pop("message_log", None) or services.store.message_log(message.id, message.queue_name)
     attempt = Attempt(services, message, lock, options, scope, msglog, started=services.clock.now())
     message.first_delivery = message.deliver_firsttime
     if services.harness is not None:

@@ -135,7 +135,7 @@ def message_pieces(
 ) -> Iterator[bytes]:
     """A whole copy: header block (LF line ends, without its empty line) and body.
 
-    A `wireformat` body goes out unchanged when CRLF is wanted and nothing is escaped."""
+    Only the body is escaped, but for SMTP's dots. A `wireformat` body goes out unchanged when CRLF is wanted and nothing is escaped."""
     if not with_body:
         yield from shaped([header + b"\n"] if with_header else [], form)
         return
@@ -146,6 +146,10 @@ def message_pieces(
         return
     if wireformat:
         body = to_lf(body)
+    if with_header and form.check not in (b"", b"."):
+        yield from shaped([header + b"\n"], Form(form.use_crlf))
+        yield from shaped(body, form)
+        return
     yield from shaped(_joined(header, body) if with_header else body, form)
 
 

@@ -63,3 +63,10 @@ def test_message(wireformat: bool, form: Form, result: bytes) -> None:
     assert b"".join(message_pieces(b"H: x\n", [body], wireformat=wireformat, form=form)) == result
     assert b"".join(message_pieces(b"H: x\n", [body], form=PLAIN, with_body=False)) == b"H: x\n\n"
     assert b"".join(message_pieces(b"H: x\n", [b"b\n"], form=PLAIN, with_header=False)) == b"b\n"
+
+
+def test_only_the_body_is_escaped_but_for_dots() -> None:
+    header = b"From : x\n.y: z\n"
+    body = [b"From a\n.\n"]
+    assert b"".join(message_pieces(header, body, form=MBOX)) == header + b"\n>From a\n.\n"
+    assert b"".join(message_pieces(header, body, form=Form(check=b".", escape=b".."))) == (b"From : x\n..y: z\n\nFrom a\n..\n")
