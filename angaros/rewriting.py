@@ -77,7 +77,7 @@ def rewrite_smtp(text: str, scope: Scope, *, recipient: bool) -> str:
 
 def _smtp_rule(text: str, rule: RewriteRule, number: int, name: str, scope: Scope) -> tuple[str, bool]:
     """One rule with its repeats; False when it is the last."""
-    write = scope.services.log.write
+    write = scope.log
     try:
         pattern = scope.expand(rule.pattern)
     except ForcedFailure:
@@ -113,7 +113,7 @@ def _replacement(subject: str, rule: RewriteRule, scope: Scope) -> tuple[str | N
     except ForcedFailure:
         return None, "q" not in rule.flags
     except ExpansionError as error:
-        scope.services.log.write(f"Expansion of {rule.replacement} failed while rewriting: {error}", panic=True)
+        scope.log(f"Expansion of {rule.replacement} failed while rewriting: {error}", panic=True)
         return None, False
 
 
@@ -146,10 +146,10 @@ def _apply(result: _Result, flag: str, rule: RewriteRule, number: int, scope: Sc
             return result, False
         old, result = result.address, made
         line = f'"{old}" from {_NAMES[flag]} rewritten as "{made.shown}" by rule {number}'
-        scope.services.log.write(line, selector="address_rewrite")
+        scope.log(line, selector="address_rewrite")
         if "R" not in rule.flags:
             return result, "q" not in rule.flags
-    scope.services.log.write("rewrite rule repeat ignored after 10 times")
+    scope.log("rewrite rule repeat ignored after 10 times")
     return result, "q" not in rule.flags
 
 
@@ -165,7 +165,7 @@ def _matching(address: str, rule: RewriteRule, scope: Scope, cache: ListCache) -
     except (ForcedFailure, ListDefer):
         return None
     except ExpansionError as error:
-        scope.services.log.write(f'failed to expand "{rule.pattern}" while checking a list: {error}', panic=True)
+        scope.log(f'failed to expand "{rule.pattern}" while checking a list: {error}', panic=True)
         return None
     if not matched:
         return None
@@ -179,12 +179,12 @@ def _parsed(old: str, text: str, flag: str, rule: RewriteRule, scope: Scope) -> 
     found = extract_address(text, AddressRules.of(main), allow_null=flag == "F")
     if not found.ok:
         line = f"Rewrite of {old} yielded unparseable address: {found.error} in address {text}"
-        scope.services.log.write(line, panic=True)
+        scope.log(line, panic=True)
         return None
     address = found.address
     if address and not found.domain:
         if "Q" not in rule.flags:
-            scope.services.log.write(f'Rewrite of {old} yielded unqualified address "{address}"', panic=True)
+            scope.log(f'Rewrite of {old} yielded unqualified address "{address}"', panic=True)
             return None
         text = address = concat([address, "@", main.qualify_recipient or main.qualify_domain or ""])
     whole = _encoded(text, main.headers_charset or "UTF-8") if "w" in rule.flags and flag.islower() else ""
@@ -233,7 +233,7 @@ def rewrite_header(
         item = text[piece.start : piece.end]
         found = extract_address(item, allowed, allow_null=False)
         if not found.ok:
-            scope.services.log.write(f"qualify/rewrite: {found.error}")
+            scope.log(f"qualify/rewrite: {found.error}")
             continue
         new = _rewritten(like(found.address, header.text), bool(found.domain), flag, rules, routed, scope)
         if new is not None:

@@ -44,7 +44,7 @@ class AddressSubject(Subject):
         self.address = concat([self.local_part, at, self.domain])
         self.cache = cache
         self.numeric = numeric
-        """Set `$0`, `$1`, ... (rewriting); elsewhere Exim leaves them alone."""
+        """Set `$0`, `$1`, ... (rewriting); elsewhere they are unset afterwards, as observed in Exim."""
         super().__init__(address, self.address, keep)
 
     def special(self, item: str) -> bool:
@@ -69,10 +69,9 @@ class AddressSubject(Subject):
 
     def test(self, item: str, scope: Scope) -> ListMatch | None:
         """# Exim spec 10.20"""
-        before = scope.numeric
         found = self._test(item, scope)
         if found is None or not self.numeric:
-            scope.numeric = before
+            scope.numeric = ()
         return found
 
     def _test(self, item: str, scope: Scope) -> ListMatch | None:
@@ -94,7 +93,7 @@ class AddressSubject(Subject):
         kind, data = split_lookup(item)
         if kind.startswith("partial"):
             text = f'partial matching is not applicable to whole-address lookups: ignored "partial-" in "{item}"'
-            scope.services.log.write(text, panic=True)
+            scope.log(text, panic=True)
             kind = _without_partial(kind)
         result = look_up(kind, self.address, data, scope)
         return None if result.value is None else ListMatch(True, result.value, self.address)
@@ -104,7 +103,7 @@ class AddressSubject(Subject):
         local, at, domain = item.rpartition("@") if ";" not in item else item.partition("@")
         if not self.domain and "@" not in self.address:
             text = f'no @ found in the subject of an address list match: subject="{self.address}" pattern="{item}"'
-            scope.services.log.write(text, panic=True)
+            scope.log(text, panic=True)
             return None
         wild: tuple[str, ...] = ()
         if at:

@@ -18,7 +18,7 @@ _COMMENT = re.compile(r"(?:^|[ \t])#.*")
 def read_items(path: str, walk: Walk) -> list[str]:
     """The items in a file. It is read each time: administrators change it. PanicError when it cannot be."""
     if is_tainted(path):
-        walk.scope.services.log.write(f"Tainted filename '{path}'", panic=True)
+        walk.scope.log(f"Tainted filename '{path}'", panic=True)
         raise PanicError(f"failed to open {path} when checking {walk.name}: Permission denied")
     try:
         with open(path, encoding="latin-1", newline="\n") as file:

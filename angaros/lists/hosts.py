@@ -102,7 +102,7 @@ class HostSubject(Subject):
         try:
             query = scope.services.lookups.is_query_style(plain)
         except KeyError as error:
-            scope.services.log.write(f'{error.args[0]} in host list item "{item}"', panic=True)
+            scope.log(f'{error.args[0]} in host list item "{item}"', panic=True)
             raise ListDefer(str(error.args[0])) from None
         if not net and not query:
             return self._by_name(item, scope)
@@ -118,10 +118,14 @@ class HostSubject(Subject):
 
     def _by_name(self, item: str, scope: Scope) -> ListMatch | None:
         """All names of the host are tried. # Exim spec 10.14"""
-        for name in self._names(item, scope):
-            found = match_pattern(name, item, scope)
-            if found is not None:
-                return found
+        numeric = scope.numeric
+        try:
+            for name in self._names(item, scope):
+                found = match_pattern(name, item, scope)
+                if found is not None:
+                    return found
+        finally:
+            scope.numeric = numeric
         return None
 
     def _names(self, item: str, scope: Scope) -> list[str]:

@@ -37,7 +37,11 @@ class Matcher:
         return cache
 
     def _walk(self, subject: Subject, items: str | None, scope: Scope, option: str, expand: bool) -> ListMatch:
-        return Walk(subject, scope, self.cache(scope)).run(items, option, expand)
+        before = scope.numeric
+        found = Walk(subject, scope, self.cache(scope)).run(items, option, expand)
+        if not found.matched and scope.numeric is not before:
+            scope.numeric = ()
+        return found
 
     def match_domain(self, domain: str, items: str | None, scope: Scope, *, option: str = "", expand: bool = True) -> ListMatch:
         """# Exim spec 10.9"""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def match_pattern(subject: str, pattern: str, scope: Scope, *, caseless: bool = True, partial: bool = True) -> ListMatch | None:
-    """Whether `subject` matches; sets `scope.numeric` for wildcards, regular expressions and partial lookups."""
+    """Whether `subject` matches. `$0` is the subject then; `$1`, ... come from wildcards, regular expressions, partial keys."""
+    scope.numeric = (subject,)
     head = pattern[:1]
     if head == "^":
         return match_regex(subject, pattern, scope, caseless)

@@ -99,7 +99,7 @@ class Walk:
         except ExpansionError as error:
             if error.temporary:
                 raise ListDefer(str(error)) from error
-            self.scope.services.log.write(f'failed to expand "{text}" while checking a list: {error}', panic=True)
+            self.scope.log(f'failed to expand "{text}" while checking a list: {error}', panic=True)
             raise ListDefer("") from error
 
     def along(self, items: Sequence[str], name: str) -> ListMatch:
@@ -168,14 +168,12 @@ class Walk:
             self.trace(f"{text}: item ignored by +ignore_unknown")
             return None
         self.trace(f"{self.label} {'yes' if self.include_unknown else 'no'} ({text})")
-        session = self.scope.session
-        if session is not None and not in_file:  # as in Exim, all later debugging lines stand one column further right
-            session.extra["trace_shift"] = session.extra.get("trace_shift", 0) + 1
-        log = self.scope.services.log
+        if not in_file:
+            self._shift()
         if self.include_unknown:
-            log.write(f"{text}: accepted by +include_unknown")
+            self.scope.log(f"{text}: accepted by +include_unknown")
             return ListMatch(True, None, DECIDED)
-        log.write(f"list matching forced to fail: {text}", selector="unknown_in_list")
+        self.scope.log(f"list matching forced to fail: {text}", selector="unknown_in_list")
         return ListMatch(False, None, DECIDED)
 
     def _deferred(self, item: str, text: str) -> ListMatch | None:
@@ -185,11 +183,18 @@ class Walk:
             self.trace(f"{reason}: item ignored by +ignore_defer")
             return None
         if self.include_defer:
-            self.scope.services.log.write(f"{reason}: accepted by +include_defer")
+            self._shift()
+            self.scope.log(f"{reason}: accepted by +include_defer")
             return ListMatch(True, None, DECIDED)
         self.scope.depth -= 1
         self.trace(f"{self.label} list match deferred for {sign(item)[1]}")
         raise ListDefer(reason)
+
+    def _shift(self) -> None:
+        """All later debugging lines of the connection stand one column further right, as in Exim."""
+        session = self.scope.session
+        if session is not None:
+            session.extra["trace_shift"] = session.extra.get("trace_shift", 0) + 1
 
     def _file(self, path: str) -> ListMatch | None:
         """# Exim spec 10.3"""
@@ -236,7 +241,7 @@ class Walk:
     def _named_text(self, pattern: str) -> str:
         named = self.cache.named(self.subject.kind, pattern[1:])
         if named is None or self.scope.depth > 2 * MAX_DEPTH:
-            self.scope.services.log.write(f'unknown named{NOUNS[self.subject.kind]} list "{pattern}"', panic=True)
+            self.scope.log(f'unknown named{NOUNS[self.subject.kind]} list "{pattern}"', panic=True)
             self.scope.depth -= 1
             raise ListDefer("")
         return named.text

@@ -85,7 +85,7 @@ class LookupEngine:
         """One lookup with all that belongs to it."""
         spec = self.spec(kind)
         if isinstance(source, Tainted):
-            scope.services.log.write(f"Tainted filename for search: '{source}'", panic=True)
+            scope.log(f"Tainted filename for search: '{source}'", panic=True)
             raise LookupFailure("NULL")
         if TYPES[spec.name].style == "query":
             result = self._once(spec, key, source, scope)
@@ -167,7 +167,7 @@ class LookupEngine:
         query = strip_servers(key)
         place = scope.local.get("config_location", "")
         where = f" ({place})" if place else ""
-        scope.services.log.write(f"tainted search query is not properly quoted{where}: {query}", panic=True)
+        scope.log(f"tainted search query is not properly quoted{where}: {query}", panic=True)
 
     def _debug(self, spec: TypeSpec, key: str, source: str, result: LookupResult, scope: Scope) -> None:
         writer = scope.services.log

@@ -100,7 +100,7 @@ def _old_servers(query: str, request: Request, kind: Kind) -> tuple[list[str], s
     if verb[:4] == "ACL " and place:
         file, _, line = place.rpartition(" ")
         text = f"Exim configuration error in ACL verb at line {line} of {file}:\n  WARNING: obsolete syntax used for lookup"
-        request.scope.services.log.write(text)
+        request.scope.log(text)
     servers = split_list(rest[1:semicolon])
     if not servers:
         raise LookupDefer(f'"servers=" defines no servers in "{query}"')

@@ -76,7 +76,7 @@ def _file_and_query(request: Request) -> tuple[str, str]:
         parts = query.split(None, 1)
         path, query = parts[0], parts[1] if len(parts) > 1 else ""
         if isinstance(request.key, Tainted):
-            request.scope.services.log.write(f"Tainted filename for search: '{path}'", panic=True)
+            request.scope.log(f"Tainted filename for search: '{path}'", panic=True)
             raise LookupFailure("NULL")
     path = path or request.scope.services.config.main.sqlite_dbfile or ""
     if path[:1] != "/":

@@ -262,7 +262,7 @@ class ListMatcher(Protocol):
         expand: bool = True,
         numeric: bool = False,
     ) -> ListMatch:
-        """`numeric`: set `$0`, `$1`, ... as rewriting needs them; else they are left alone."""
+        """`numeric`: set `$0`, `$1`, ... as rewriting needs them; else they are unset."""
         ...
 
     def match_host(

@@ -72,6 +72,11 @@ class Scope:
         shift = self.session.extra.get("trace_shift", 0) if self.session is not None else 0
         self.services.log.debug(selector, text, hc=True, indent=self.depth + shift)
 
+    def log(self, text: str, *, selector: str = "", main: bool = True, panic: bool = False) -> None:
+        """A log line about what we are doing here, with the id of the message when it has one."""
+        message_id = self.message.id if self.message is not None else ""
+        self.services.log.write(text, message_id=message_id, selector=selector, main=main, panic=panic)
+
     def expand(self, text: str) -> str:
         """Expand a string of the configuration here. Raises `model.errors.ExpansionError`."""
         if "$" not in text and "\\" not in text:

@@ -92,6 +92,10 @@ def test_numeric_variables() -> None:
     assert scope.numeric == ("donkey.ex", "don")
     scope.services.lists.match_domain("a1.ex", r"^(\w)(\d)", scope)
     assert scope.numeric == ("a1", "a", "1")
+    scope.services.lists.match_domain("x.y", "x.y", scope)
+    assert scope.numeric == ("x.y",)
+    scope.services.lists.match_domain("x.y", "z", scope)
+    assert scope.numeric == ()
 
 
 def test_unset_option_matches_nothing() -> None:
@@ -173,9 +177,9 @@ def test_fatal_items(items: str, text: str) -> None:
 )
 def test_addresses(address: str, items: str, matched: bool) -> None:
     scope = make_scope(lists={**DOMAINS, "address": {"as": "x@y.z"}})
-    scope.numeric = ("keep",)
+    scope.numeric = ("old",)
     assert bool(scope.services.lists.match_address(address, items, scope)) is matched
-    assert scope.numeric == ("keep",)
+    assert scope.numeric == ()
 
 
 @pytest.mark.parametrize(
