@@ -131,6 +131,8 @@ def parse_entry(content: bytes) -> tuple[bytes, list[tuple[bytes, list[bytes]]]]
     attributes: list[tuple[bytes, list[bytes]]] = []
     for _, attribute in elements(parts[1][1]):
         fields = list(elements(attribute))
+        if not fields:
+            raise LdapSyntaxError("attribute without a name")
         values = [value for _, value in elements(fields[1][1])] if len(fields) > 1 else []
         attributes.append((fields[0][1], values))
     return parts[0][1], attributes
