@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from angaros.expand.nodes import Constant, Literal, Node, Unfinished, Variable, fail
 from angaros.expand.parser import CondParser, ItemParser, Parser
 from angaros.model.errors import ExpansionError
-
-if TYPE_CHECKING:
-    from angaros.model.scope import Scope
+from angaros.model.scope import Scope
 
 ITEMS: dict[str, str] = {
     "acl": "control.parse_acl",
@@ -163,7 +161,7 @@ CONDITIONS: dict[str, str] = {
 }
 """`angaros.expand.conditions.<file>.<function>`."""
 
-OperatorFunction = Callable[[str, str, "Scope"], str]
+OperatorFunction = Callable[[str, str, Scope], str]
 
 
 def _load(folder: str, row: str) -> Any:
@@ -295,7 +293,7 @@ def _folded(function: OperatorFunction, argument: str, inner: Literal | Constant
         return Operator(function, argument, inner)
 
 
-_NO_SCOPE: Any = None
+_NO_SCOPE = Scope.__new__(Scope)
 """Operators marked `p` do not look at the scope."""
 
 

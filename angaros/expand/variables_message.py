@@ -44,7 +44,7 @@ def message_age(scope: Scope) -> str:
 
 
 def message_linecount(scope: Scope) -> str:
-    """`$message_linecount`: header and body lines; while the message is being received, the lines as they came, with the blank one."""
+    """`$message_linecount`: header and body lines; while the message is received, lines as they came, with the blank one."""
     message = _message(scope)
     received = message.effects.caches.get("received_linecount")
     if received is not None:

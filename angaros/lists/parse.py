@@ -45,8 +45,10 @@ def _split(text: str, separator: str) -> list[str]:
     holes = separator not in _CONTROL and doubled in text
     if holes:
         text = text.replace(doubled, _HOLE)
-    strip = WHITE.replace(separator, "")
-    items = [item.strip(strip) for item in text.split(separator)]
+    items = text.split(separator)
+    if " " in text or "\n" in text or "\t" in text or "\r" in text or "\v" in text or "\f" in text:
+        strip = WHITE.replace(separator, "")
+        items = [item.strip(strip) for item in items]
     if not items[-1]:
         items.pop()
     if holes:

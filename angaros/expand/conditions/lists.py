@@ -185,17 +185,16 @@ class ForEach(Cond):
         saved = local.get("item")
         try:
             items = self._items(text)
+            stop, evaluate = self.stop, self.condition.eval
             for item in items:
                 local["item"] = item
-                try:
-                    holds = self.condition.eval(scope)
-                except ExpansionError as error:
-                    from angaros.expand.items.lists import inside
+                if evaluate(scope) is stop:
+                    return stop
+            return bool(items) and not stop
+        except ExpansionError as error:
+            from angaros.expand.items.lists import inside
 
-                    raise inside(error, f'{error} inside "{self.name}" condition') from None
-                if holds is self.stop:
-                    return self.stop
-            return bool(items) and not self.stop
+            raise inside(error, f'{error} inside "{self.name}" condition') from None
         finally:
             if saved is None:
                 local.pop("item", None)

@@ -43,32 +43,40 @@ class Each(Node):
         if self.skip_error is not None:
             raise fail(self.skip_error)
         separator, rest = list_separator(text)
-        found: list[str] = []
         local = scope.local
         saved_item, numeric, value = local.get("item"), scope.numeric, local.get("value")
         try:
-            for item in split_list(rest, separator):
-                local["item"] = item
-                result = self._one(item, scope)
-                if result is not None:
-                    found.append(result)
+            items = split_list(rest, separator)
+            found = self._map(items, scope) if self.condition is None else self._filter(items, scope, self.condition)
         finally:
             scope.numeric = numeric
             restore_item(scope, saved_item)
             restore_value(scope, value)
         return join_items(found, separator)
 
-    def _one(self, item: str, scope: Scope) -> str | None:
-        if self.condition is not None:
-            try:
-                return item if self.condition.eval(scope) else None
-            except ExpansionError as error:
-                raise inside(error, f'{error} inside "{self.name}" condition') from None
-        assert self.expression is not None
+    def _filter(self, items: list[str], scope: Scope, condition: Cond) -> list[str]:
+        found: list[str] = []
+        local, holds = scope.local, condition.eval
         try:
-            return self.expression.eval(scope)
+            for item in items:
+                local["item"] = item
+                if holds(scope):
+                    found.append(item)
+        except ExpansionError as error:
+            raise inside(error, f'{error} inside "{self.name}" condition') from None
+        return found
+
+    def _map(self, items: list[str], scope: Scope) -> list[str]:
+        found: list[str] = []
+        assert self.expression is not None
+        local, evaluate = scope.local, self.expression.eval
+        try:
+            for item in items:
+                local["item"] = item
+                found.append(evaluate(scope))
         except ExpansionError as error:
             raise inside(error, f'{quoted(str(error))} inside "{self.name}" item') from None
+        return found
 
 
 def inside(error: ExpansionError, text: str) -> ExpansionError:
@@ -175,13 +183,13 @@ class Reduce(Node):
         local = scope.local
         saved_item, saved_value, numeric = local.get("item"), local.get("value"), scope.numeric
         try:
+            evaluate = self.expression.eval
             for item in split_list(text):
                 local["item"] = item
                 local["value"] = value
-                try:
-                    value = self.expression.eval(scope)
-                except ExpansionError as error:
-                    raise inside(error, f'{quoted(str(error))} inside "reduce" item') from None
+                value = evaluate(scope)
+        except ExpansionError as error:
+            raise inside(error, f'{quoted(str(error))} inside "reduce" item') from None
         finally:
             scope.numeric = numeric
             restore_item(scope, saved_item)
