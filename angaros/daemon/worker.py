@@ -1,0 +1,237 @@
+"""A worker: unprivileged, one event loop. Talks SMTP, routes, delivers, runs queues.
+
+Laws:
+- Before it reads anything from the network it has become the Exim user for good.
+- To retire: accept nothing more, finish connections, deliveries and queue runs in hand, leave.
+- At most `MAX_DELIVERIES` messages are in delivery at once; up to `MAX_WAITING` more wait in memory, locked; beyond that one
+  stays in the spool for the next queue run. Memory stays bounded, nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from angaros.assembly.wiring import Ports, build_services, warm
+from angaros.config.config import Config
+from angaros.config.harness import Harness
+from angaros.config.site import Site
+from angaros.daemon.control import Channel
+from angaros.daemon.couriers import RemoteCourier
+from angaros.daemon.listen import Listener
+from angaros.daemon.privilege import become
+from angaros.daemon.shared import CONNECTIONS, DELIVERIES, QUEUE_RUNS, SharedCounters
+from angaros.model.interfaces import Log, Services
+from angaros.model.message import Message
+from angaros.model.queue_run import QueueRun
+from angaros.model.session import Session
+from angaros.net.loop import LoopWaiter
+
+MAX_DELIVERIES = 100
+"""Deliveries at once in one worker. Each holds a greenlet and perhaps a connection; the disk and the peers are the bottleneck."""
+MAX_WAITING = 1000
+"""Accepted messages that wait in memory for their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a worker is given by the master."""
+
+    config: Config
+    site: Site
+    harness: Harness | None
+    log: Log
+    slot: int
+    channel: Channel
+    sockets: list[tuple[Listener, socket.socket]]
+    counters: SharedCounters
+    courier_path: str
+    delivery_mode: str = ""
+    """-odi, -odq, ... given to the daemon."""
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, or asyncio's where uvloop is not there."""
+    try:
+        import uvloop
+
+        return uvloop.new_event_loop()
+    except ImportError:
+        return asyncio.new_event_loop()
+
+
+class Worker:
+    """State of a worker process."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.loop = new_loop()
+        asyncio.set_event_loop(self.loop)
+        self.waiter = LoopWaiter(self.loop)
+        ports = Ports(self.waiter, place.log, self._courier)
+        self.services: Services = build_services(place.config, place.site, ports, place.harness)
+        self.services.extra["start_delivery"] = self.start_delivery
+        self.servers: list[Any] = []
+        self.retiring = False
+        self.connections = 0
+        self.deliveries = 0
+        self.runs = 0
+        self.waiting: deque[Callable[[], None]] = deque()
+
+    def _courier(self, services: Services) -> RemoteCourier:
+        return RemoteCourier(self.place.courier_path, self.waiter)
+
+    # --- Life ---------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until retired."""
+        place = self.place
+        become(place.config.exim_uid, place.config.exim_gid)
+        warm(self.services)
+        self.waiter.on_error = self._report
+        for listener, channel in place.sockets:
+            factory = self.waiter.serve(self._session_of(listener))
+            server = self.loop.run_until_complete(
+                self.loop.create_server(factory, sock=channel, backlog=place.config.main.smtp_connect_backlog)
+            )
+            self.servers.append(server)
+        place.channel.connection.setblocking(False)
+        self.loop.add_reader(place.channel.fileno(), self._hear)
+        gc.collect()
+        gc.freeze()
+        place.channel.send({"say": "ready"})
+        try:
+            self.loop.run_forever()
+        finally:
+            self.waiter.close()
+
+    def _report(self, error: BaseException) -> None:
+        """An error that no caller took: it must be seen."""
+        import traceback
+
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        self.place.log.write(f"internal error: {type(error).__name__}: {error}{where}", panic=True)
+        self.place.log.debug("any", "".join(traceback.format_exception(error)))
+
+    def _hear(self) -> None:
+        messages = self.place.channel.receive()
+        if messages is None:
+            self.loop.remove_reader(self.place.channel.fileno())
+            self.retire()
+            return
+        for message in messages:
+            if message["do"] == "retire":
+                self.retire()
+            elif message["do"] == "run":
+                self.run_queue(QueueRun(**message["run"]))
+
+    def retire(self) -> None:
+        """Accept nothing more; leave when nothing is in hand."""
+        if not self.retiring:
+            self.retiring = True
+            for server in self.servers:
+                server.close()
+            self._leave_if_done()
+
+    def _leave_if_done(self) -> None:
+        if self.retiring and not (self.connections or self.deliveries or self.runs or self.waiting):
+            self.loop.stop()
+
+    # --- Connections --------------------------------------------------------------------------------------------------
+
+    def _session_of(self, listener: Listener) -> Callable[[Any], None]:
+        from angaros.inbound.conversation import Conversation
+        from angaros.inbound.options import SessionOptions, Submission
+
+        def serve(stream: Any) -> None:
+            counters, slot, host = self.place.counters, self.place.slot, stream.peer_address
+            self.connections += 1
+            counters.add(slot, CONNECTIONS)
+            counters.add_host(slot, host, 1)
+            try:
+                session = Session(
+                    sender_host_address=host,
+                    sender_host_port=stream.peer_port,
+                    interface_address=stream.local_address,
+                    interface_port=stream.local_port,
+                    smtp=True,
+                    connect_time=self.services.clock.now(),
+                )
+                options = SessionOptions(
+                    tls_on_connect=listener.tls_on_connect,
+                    submission=Submission(delivery=self.place.delivery_mode),
+                    connection_count=counters.total(CONNECTIONS),
+                    host_connections=counters.host_total(host),
+                )
+                Conversation(self.services, session, stream, options).serve()
+            finally:
+                self.connections -= 1
+                counters.add(slot, CONNECTIONS, -1)
+                counters.add_host(slot, host, -1)
+                self._leave_if_done()
+
+        return serve
+
+    # --- Deliveries ---------------------------------------------------------------------------------------------------
+
+    def start_delivery(self, message: Message, lock: Any, foreground: bool) -> None:
+        """A message was accepted and is safe on disk: deliver it, now or in turn."""
+        if foreground:
+            self._deliver(message, lock)
+        elif self.deliveries < MAX_DELIVERIES:
+            self._spawn_delivery(message, lock)
+        elif len(self.waiting) < MAX_WAITING:
+            self.waiting.append(lambda: self._spawn_delivery(message, lock))
+        else:
+            lock.release()
+
+    def _spawn_delivery(self, message: Message, lock: Any) -> None:
+        self.deliveries += 1
+        self.place.counters.add(self.place.slot, DELIVERIES)
+        self.waiter.spawn(lambda: self._background(message, lock))
+
+    def _background(self, message: Message, lock: Any) -> None:
+        try:
+            self._deliver(message, lock)
+        finally:
+            self.deliveries -= 1
+            self.place.counters.add(self.place.slot, DELIVERIES, -1)
+            if self.waiting:
+                self.waiting.popleft()()
+            self._leave_if_done()
+
+    def _deliver(self, message: Message, lock: Any) -> None:
+        from angaros.delivery.deliver import deliver_held
+
+        deliver_held(self.services, message, lock)
+
+    # --- Queue runs ---------------------------------------------------------------------------------------------------
+
+    def run_queue(self, request: QueueRun) -> None:
+        """Start a queue run, unless this worker is leaving."""
+        if self.retiring:
+            return
+        self.runs += 1
+        self.place.counters.add(self.place.slot, QUEUE_RUNS)
+        self.waiter.spawn(lambda: self._run_queue(request))
+
+    def _run_queue(self, request: QueueRun) -> None:
+        from angaros.delivery.runner import run_queue
+
+        try:
+            run_queue(self.services, request)
+        finally:
+            self.runs -= 1
+            self.place.counters.add(self.place.slot, QUEUE_RUNS, -1)
+            self._leave_if_done()
+
+
+def run_worker(place: Place) -> None:
+    """The worker process, from fork to end."""
+    Worker(place).run()
