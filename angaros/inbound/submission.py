@@ -21,6 +21,7 @@ from angaros.inbound.recipients import Extraction, parse_arguments
 from angaros.inbound.sender import may_set_sender, own_address, parse_sender
 from angaros.inbound.session import local_session
 from angaros.logs.peer import sender_fullhost
+from angaros.model.delivery import Owner
 from angaros.model.errors import AngarosError
 from angaros.model.message import Message, Recipient
 from angaros.model.outcome import Outcome, Verdict
@@ -416,11 +417,12 @@ class Submitter:
         recipients: Sequence[str] | None = None,
         reference: str = "",
         as_root: bool = False,
+        owner: Owner | None = None,
     ) -> str:
         """See the interface."""
         services = self.services
         options = Submission(
-            caller=self._caller(as_root),
+            caller=self._caller(as_root) if owner is None else self._user(owner),
             sender=sender or "<>",
             recipients=list(recipients or ()),
             extract_recipients=recipients is None,
@@ -442,6 +444,8 @@ class Submitter:
             raise AngarosError(reception.problem.text)
         if not local.message.recipients:
             reception.abandon()
+            if owner is not None:
+                return ""  # an automatic reply to a bounce goes nowhere, which is no fault
             raise AngarosError("no recipients in a message of our own")
         try:
             local.keep()
@@ -449,6 +453,19 @@ class Submitter:
             reception.abandon()
             raise AngarosError(f"spool file write error: {problem.strerror or problem}") from problem
         return local.message.id
+
+    def _user(self, owner: Owner) -> LocalCaller:
+        """The user of a transport that submits."""
+        from pwd import getpwuid
+
+        config = self.services.config
+        trusted = owner.uid in (0, config.exim_uid) or owner.uid in config.trusted_uids
+        try:
+            entry = getpwuid(owner.uid)
+            login, gecos = entry.pw_name, entry.pw_gecos
+        except KeyError:
+            login, gecos = str(owner.uid), ""
+        return LocalCaller(owner.uid, owner.gid, login, gecos, trusted=trusted, admin=trusted)
 
     def _caller(self, as_root: bool) -> LocalCaller:
         from pwd import getpwuid

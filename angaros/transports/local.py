@@ -77,7 +77,7 @@ class LocalTransport:
         except OSError as error:
             result = DeliveryResult("defer", message=error.strerror or str(error), basic_errno=error.errno or 0)
         result.started, result.finished = started, clock.now()
-        return [result, *(dataclasses.replace(result) for _ in deliveries[1:])]
+        return [result, *(dataclasses.replace(result, return_file="") for _ in deliveries[1:])]
 
     def run(self, setup: Setup) -> DeliveryResult:
         """Deliver. Raises TransportError when it cannot be set up."""
