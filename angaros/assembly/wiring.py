@@ -82,6 +82,7 @@ def build_services(config: Config, site: Site, ports: Ports, harness: Harness | 
     for name, factory in factories.items():
         setattr(services, name, Lazy(services, name, factory))
     services.extra["host_name"] = _lookup_host_name
+    services.extra["ldapauth"] = _ldapauth
     return services
 
 
@@ -97,6 +98,12 @@ def _lookup_host_name(scope: Any) -> None:
     from angaros.net.peer import lookup_host_name
 
     lookup_host_name(scope)
+
+
+def _ldapauth(query: str, scope: Any) -> bool:
+    from angaros.lookups.ldap import ldapauth
+
+    return ldapauth(query, scope)
 
 
 def _dns(services: Services) -> Any:

@@ -189,7 +189,7 @@ class Ldap:
 
 def ldapauth(query: str, scope: Scope) -> bool:
     """For `${if ldapauth`. LookupDefer when nobody can be asked."""
-    driver = scope.services.extra.setdefault("ldap", None) or Ldap()
+    driver = scope.services.extra.get("ldap") or Ldap()
     scope.services.extra["ldap"] = driver
     return bool(driver.authenticate(untaint(query), scope))
 
