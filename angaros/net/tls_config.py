@@ -45,7 +45,7 @@ def context_cache(services: Services) -> ContextCache:
     cache = services.extra.get("tls")
     if cache is None:
         cache = services.extra["tls"] = ContextCache()
-    return cache  # type: ignore[no-any-return]
+    return cache
 
 
 def server_settings(scope: Scope) -> TlsSettings:

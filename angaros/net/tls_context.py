@@ -121,7 +121,7 @@ def self_signed(name: str, lifetime: int) -> tuple[Any, Any]:
         not_valid_after=now + timedelta(seconds=lifetime),
     )
     certificate = builder.sign(key, hashes.SHA256())
-    return crypto.X509.from_cryptography(certificate), crypto.PKey.from_cryptography_key(key)
+    return certificate, key
 
 
 def _set_authorities(context: TlsContext) -> None:
@@ -142,21 +142,12 @@ def _set_authorities(context: TlsContext) -> None:
         except SSL.Error as error:
             raise TlsError("SSL_CTX_load_verify_locations", openssl_extra.error_text(error)) from None
         if settings.server and not directory:
-            ssl.set_client_ca_list(_names_in(where))
+            ssl.load_client_ca(where.encode("latin-1"))
     context.authorities = where
     if settings.crl:
         store = ssl.get_cert_store()
         _load_crl(store, settings.crl)
         store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
-
-
-def _names_in(path: str) -> list[Any]:
-    """Names that a server tells its clients: the authorities it knows."""
-    from cryptography import x509
-
-    with open(path, "rb") as file:
-        certificates = x509.load_pem_x509_certificates(file.read())
-    return [crypto.X509.from_cryptography(c).get_subject() for c in certificates]
 
 
 def _load_crl(store: Any, path: str) -> None:

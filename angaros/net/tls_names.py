@@ -12,18 +12,57 @@ MAX_NAME = 512
 """Octets of a distinguished name that are shown: it comes from the peer."""
 
 
-def one_line(components: list[tuple[bytes, bytes]]) -> str:
+SHORT_NAMES = {
+    "2.5.4.3": "CN",
+    "2.5.4.4": "SN",
+    "2.5.4.5": "serialNumber",
+    "2.5.4.6": "C",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
+    "2.5.4.9": "street",
+    "2.5.4.10": "O",
+    "2.5.4.11": "OU",
+    "2.5.4.12": "title",
+    "2.5.4.13": "description",
+    "2.5.4.15": "businessCategory",
+    "2.5.4.17": "postalCode",
+    "2.5.4.41": "name",
+    "2.5.4.42": "GN",
+    "2.5.4.43": "initials",
+    "2.5.4.46": "dnQualifier",
+    "2.5.4.65": "pseudonym",
+    "2.5.4.97": "organizationIdentifier",
+    "0.9.2342.19200300.100.1.1": "UID",
+    "0.9.2342.19200300.100.1.25": "DC",
+    "1.2.840.113549.1.9.1": "emailAddress",
+    "1.2.840.113549.1.9.2": "unstructuredName",
+    "1.3.6.1.4.1.311.60.2.1.1": "jurisdictionL",
+    "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST",
+    "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
+}
+"""OpenSSL's short names of what stands in distinguished names."""
+
+
+def one_line(components: list[tuple[str, bytes]]) -> str:
     """`/C=UK/O=Exim/CN=x` (X509_NAME_oneline): octets outside printable ASCII as `\\xHH`."""
     parts = []
     for name, value in components:
         shown = "".join(chr(o) if 32 <= o <= 126 else f"\\x{o:02X}" for o in value)
-        parts.append(f"/{name.decode('ascii', 'replace')}={shown}")
+        parts.append(f"/{name}={shown}")
     return "".join(parts)[:MAX_NAME]
 
 
 def subject_line(certificate: Any) -> str:
     """Subject of a pyOpenSSL certificate on one line."""
-    return one_line(certificate.get_subject().get_components())
+    components = []
+    try:
+        for attribute in certificate.to_cryptography().subject:
+            value = attribute.value if isinstance(attribute.value, bytes) else attribute.value.encode("utf-8")
+            oid = attribute.oid.dotted_string
+            components.append((SHORT_NAMES.get(oid, oid), value))
+    except ValueError:  # a name that breaks the rules of X.509: shown as far as it goes
+        pass
+    return one_line(components)
 
 
 def matches_name(certificate: Certificate, name: str) -> bool:
