@@ -7,6 +7,9 @@ Laws:
 - `start` is called on the loop's own stack, or inside a core (then the new run begins at the next turn of the loop).
 - A stream is used by one run at a time.
 - Each wait has a serial number; a late wake-up with an old number is ignored.
+- A suspended run is resumed by a callback of `call_soon` only, never inside an I/O or timer callback: libuv keeps pointers into
+  its own stack frame while it polls and while it runs timers, and a greenlet that comes back may lie over that frame. What the
+  run then asks of the loop (`add_reader`, closing a transport) would follow those pointers into foreign memory.
 """
 
 from __future__ import annotations
@@ -63,15 +66,23 @@ class Run(greenlet):  # type: ignore[misc]
         return self.value
 
     def wake(self, serial: int, value: Any = None) -> None:
-        """Let the wait number `serial` return `value`."""
+        """Let the wait number `serial` return `value`, at the next turn of the loop."""
         if serial == self.serial and not self.dead:
             self.serial += 1
+            self.waiter.loop.call_soon(self._go_on, self.serial, value)
+
+    def _go_on(self, serial: int, value: Any) -> None:
+        if serial == self.serial and not self.dead:
             self.switch(value)
 
     def fail(self, serial: int, error: BaseException) -> None:
-        """Let the wait number `serial` raise."""
+        """Let the wait number `serial` raise, at the next turn of the loop."""
         if serial == self.serial and not self.dead:
             self.serial += 1
+            self.waiter.loop.call_soon(self._go_wrong, self.serial, error)
+
+    def _go_wrong(self, serial: int, error: BaseException) -> None:
+        if serial == self.serial and not self.dead:
             self.throw(error)
 
     def time_out(self, serial: int) -> None:
