@@ -104,9 +104,10 @@ class HostSubject(Subject):
         except KeyError as error:
             scope.log(f'{error.args[0]} in host list item "{item}"', panic=True)
             raise ListDefer(str(error.args[0])) from None
-        if not net and not query:
+        by_address = net is not None or self.name == ""  # there is no name in match_ip: any lookup is by address
+        if not by_address and not query:
             return self._by_name(item, scope)
-        key = self._net_key(net[1], plain) if net and not query else ""
+        key = "" if query else self._net_key(net[1] if net else "", plain)
         result = look_up(plain, key, data, scope)
         return None if result.value is None else ListMatch(True, result.value, self.key)
 

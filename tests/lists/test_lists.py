@@ -294,6 +294,8 @@ def test_host_lookups(tmp_path: Path) -> None:
     assert match(f"net-lsearch;{file}", scope, address="3ffe:ffff::1").data == "six"
     assert match(f"lsearch;{file}", scope, address="1.1.1.1", name="HOST.ex").data == "name"
     assert match("net-testdb;x", scope).data == "x"
+    assert match(f"iplsearch;{file}", scope, name="", address=PEER, expand=False).data == "a net"
+    assert match(f"lsearch;{file}", scope, name="", address=PEER, expand=False).data == "exact"
 
 
 def test_unknown_lookup_type_in_host_list_defers() -> None:
