@@ -119,6 +119,7 @@ class Batch:
             message.sender_address = message.raw_sender = address
         else:
             message.sender_address = message.raw_sender = own_address(self.services, self.submission)
+            message.sender_local = True
         self.sender_given = True
 
     def _rcpt(self, command: Command) -> None:

@@ -211,7 +211,7 @@ class Conversation:
         if command.fault == "nul":
             self.protocol_error("syntax", 501, "", "NUL characters are not allowed in SMTP commands")
             return
-        if not command.syntax.mail and self._is_nonmail(command.verb) and self._count_nonmail():
+        if command.verb and not command.syntax.mail and self._is_nonmail(command.verb) and self._count_nonmail():
             return
         txn = self.txn
         txn.last_was_rcpt, txn.was_rcpt = txn.was_rcpt, False
@@ -306,7 +306,7 @@ class Conversation:
 
     def _unrecognized(self, command: Command) -> None:
         self.unknown_commands += 1
-        if self.unknown_commands >= self.main.smtp_max_unknown_commands:
+        if self.unknown_commands > self.main.smtp_max_unknown_commands:
             host = host_and_ident(self.session, self.log, flag=False)
             shown = printable(command.line[:100])
             self.log.write(f'SMTP call from {host} dropped: too many unrecognized commands (last was "{shown}")', reject=True)
@@ -484,7 +484,7 @@ class Conversation:
                 f"unexpected {what} while reading SMTP command from {host}{error} D={since(self)}",
                 selector="lost_incoming_connection",
             )
-        elif not self.options.batched:
+        elif self.logged_connection:
             self.log.write(f"{connection_info(self)} lost{error} D={since(self)}", selector="smtp_connection")
 
     def timed_out(self) -> None:
@@ -503,11 +503,14 @@ class Conversation:
         """The service is going down."""
         name = self.session.active_hostname
         self.notquit("signal-exit", "421", f"{name}: Service not available - closing connection")
-        self.log.write(f"{connection_info(self)} D={since(self)} closed after SIGTERM", selector="smtp_connection")
+        if self.logged_connection:
+            self.log.write(f"{connection_info(self)} D={since(self)} closed after SIGTERM", selector="smtp_connection")
         self.done = True
 
     def closed_by(self, reason: str) -> None:
         """Log the end of the connection."""
+        if not self.logged_connection:
+            return
         self.log.write(f"{connection_info(self)} D={since(self)} closed by {reason}", selector="smtp_connection")
 
 

@@ -82,13 +82,13 @@ class Incoming:
         self.bdat = bdat
         self.last = False
         """The chunk that comes is the last."""
+        self.begun = False
         self.chunk_total = 0
         self.chunk_size = 0
         limit = c.message_limit
         how = How(
             bdat=bdat,
             size_limit=limit,
-            accepts_from_line=self._takes_from_line(),
             submission=c.options.submission,
             dry_run=c.options.host_checking,
             wireformat=bdat and c.main.spool_wireformat and not c.options.host_checking,
@@ -106,6 +106,10 @@ class Incoming:
 
     def octets(self, event: Data) -> None:
         """More of the message."""
+        if event.octets and not self.begun:
+            self.begun = True
+            if event.octets[0] not in b"\r\n" and self._takes_from_line():
+                self.reception.reader.take_from_line()
         self.reception.feed(event.octets)
         if not event.last:
             return
@@ -316,7 +320,7 @@ class Arrivals:
             self._log_arrival()
             self.reception.abandon()
             self._answer()
-            c.raw("\r\n**** SMTP testing: that is not a real message id!\r\n\r\n")
+            c.raw("\n**** SMTP testing: that is not a real message id!\n\n")
             return
         accept.note_policy(self.reception)
         try:

@@ -157,7 +157,7 @@ class Fixups:
         return ""
 
     def _address_without_sender(self) -> str:
-        if self.local:
+        if self.message.sender_local or self.message.local_error_message:
             return self._login_address()
         return self._authenticated_address()
 
@@ -262,9 +262,6 @@ class Fixups:
     def rewrite(self) -> None:
         """Qualification and rewriting of header addresses. Exim spec 31, 48.3"""
         message = self.message
-        rules = self.services.config.rewrite_rules
-        if not rules and not (message.allow_unqualified_sender or message.allow_unqualified_recipient or self.local):
-            return
         from angaros.rewriting import rewrite_header
 
         replaced: list[Header] = []

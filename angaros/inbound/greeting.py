@@ -49,7 +49,7 @@ def make_connection_id(c: Conversation) -> str:
 def log_connection(c: Conversation) -> None:
     """`SMTP connection from ...`, unless the host is in `hosts_connection_nolog`."""
     session = c.session
-    nolog = bool(session.sender_host_address) and c.host_in("hosts_connection_nolog")
+    nolog = c.host_in("hosts_connection_nolog")
     c.logged_connection = not nolog
     if nolog or c.options.batched:
         return

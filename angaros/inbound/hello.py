@@ -221,7 +221,8 @@ def _prdr(c: Conversation) -> str:
 
 
 def _smtputf8(c: Conversation) -> str:
-    if c.main.smtputf8_advertise_hosts is None:
+    harness = c.services.harness is not None
+    if c.main.smtputf8_advertise_hosts is None or (harness and not c.main.is_set("smtputf8_advertise_hosts")):
         return ""
     c.advertised.smtputf8 = c.host_in("smtputf8_advertise_hosts")
     return "SMTPUTF8" if c.advertised.smtputf8 else ""

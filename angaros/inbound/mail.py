@@ -71,6 +71,7 @@ def _accept(c: Conversation, command: Command) -> None:
     if _too_big(c) or _no_space(c) or not _qualified(c, rest, found.domain):
         message.sender_address = message.raw_sender = ""
         return
+    _own_sender(c)
     _submitter(c)
     _policy(c, rest)
 
@@ -129,6 +130,20 @@ def _qualified(c: Conversation, given: str, domain: int) -> bool:
 
 def _host_lookup_note(c: Conversation) -> str:
     return c.session.host_lookup_msg
+
+
+def _own_sender(c: Conversation) -> None:
+    """An untrusted local caller is the sender, whatever MAIL says. Exim spec 5.2, 14 (untrusted_set_sender)"""
+    if not c.options.local or c.options.host_checking:
+        return
+    from angaros.inbound.sender import may_set_sender, own_address
+
+    message, submission = c.message, c.options.submission
+    if may_set_sender(message.sender_address, submission, c.scope):
+        message.sender_set_untrusted = not submission.caller.trusted and bool(message.sender_address)
+    else:
+        message.sender_address = message.raw_sender = own_address(c.services, submission)
+        message.sender_local = True
 
 
 def _submitter(c: Conversation) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from angaros.inbound.rcpt import qualify_recipient
 from angaros.inbound.rejection import refuse, user_message
 from angaros.logs.peer import host_and_ident
 from angaros.mime.addresses import AddressRules, extract_address
 from angaros.model.outcome import Outcome
-from angaros.model.text import concat
 from angaros.routers.address import new_delivery
 
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ def do_vrfy(c: Conversation, command: Command) -> None:
     if found.error:
         c.say(f"501 {found.error}")
         return
-    address = found.address if found.domain else concat([found.address, "@", c.main.qualify_recipient or ""])
+    address = found.address
+    if not found.domain:
+        qualified = qualify_recipient(c, str(command.argument), address)
+        if qualified is None:
+            return
+        address = qualified
     scope = c.scope.child(delivery=new_delivery(address))
     verdict = c.run_acl("vrfy", scope)
     if verdict.outcome is not Outcome.ACCEPT:

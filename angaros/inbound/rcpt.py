@@ -76,7 +76,7 @@ def _recipient(c: Conversation, command: Command) -> None:
         return
     address = extracted.address
     if not extracted.domain:
-        qualified = _qualify(c, rest, address)
+        qualified = qualify_recipient(c, rest, address)
         if qualified is None:
             return
         address = qualified
@@ -86,11 +86,12 @@ def _recipient(c: Conversation, command: Command) -> None:
     _policy(c, Recipient(address, dsn_flags=flags, orcpt=orcpt), rest)
 
 
-def _qualify(c: Conversation, given: str, address: str) -> str | None:
+def qualify_recipient(c: Conversation, given: str, address: str) -> str | None:
     """Add `qualify_recipient` where that is allowed; `postmaster` always is. # RFC 5321 4.5.1"""
     if c.unqualified_recipient or (c.options.local and not c.session.sender_host_address) or address.lower() == "postmaster":
         return concat([address, "@", c.main.qualify_recipient or ""])
-    c.txn.rcpt_fail += 1
+    if c.txn.was_rcpt:
+        c.txn.rcpt_fail += 1
     text = f"501 {given}: recipient address must contain a domain"
     note_rcpt_rejection(c, text)
     c.say(text)

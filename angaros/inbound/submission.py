@@ -46,7 +46,6 @@ class LocalMessage:
         if protocol:
             self.session.protocol = protocol
         message = self.message = Message(session=self.session, local=not self.session.sender_host_address)
-        message.sender_local = not self.session.sender_host_address
         message.dont_deliver = options.dont_deliver
         message.allow_unqualified_recipient = message.allow_unqualified_sender = not options.unqualified
         message.local_error_message = options.internal_error_message
@@ -72,6 +71,7 @@ class LocalMessage:
                 message.sender_set_untrusted = not options.caller.trusted
                 return ""
         message.sender_address = message.raw_sender = own_address(self.services, options)
+        message.sender_local = True
         return ""
 
     def set_recipients(self, text: bytes | None = None) -> Fault | None:

@@ -150,7 +150,7 @@ class LogWriter:
             names += [name for name, on in (("MAIN", main), ("REJECT", reject), ("PANIC", panic)) if on]
             modes.debug.raw(f"LOG: {' '.join(names)}\n  {text}\n")
         elif modes.testing:
-            modes.debug.raw(f"LOG: {text}\n")
+            modes.debug.raw(f"LOG: {message_id} {text}\n" if message_id else f"LOG: {text}\n")
         if modes.testing:
             return
         line = f"{self._prefix()}{message_id} {text}\n" if message_id else f"{self._prefix()}{text}\n"
