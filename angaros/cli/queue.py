@@ -74,6 +74,8 @@ def _deliver(context: Context) -> int:
     call, services = context.call, context.services
     become_root()
     install(context)
+    if call.dont_deliver:
+        context.services.extra["dont_deliver"] = True
     give_up = call.message_action == "give_up"
     options = DeliverOptions(forced=not call.retry_timing, thaw=not call.retry_timing, give_up=give_up)
     status = 0
@@ -109,6 +111,8 @@ def run_queue(context: Context) -> int:
         return start_daemon(context)
     become_root()
     install(context)
+    if call.dont_deliver:
+        context.services.extra["dont_deliver"] = True
     for run in call.queue_runs:
         run_queue(context.services, run)
     return 0
