@@ -81,6 +81,8 @@ def _attempt(services: Services, message: Message, lock: SpoolLock | None, optio
     msglog = message.effects.caches.pop("message_log", None) or services.store.message_log(message.id, message.queue_name)
     attempt = Attempt(services, message, lock, options, scope, msglog, started=services.clock.now())
     message.first_delivery = message.deliver_firsttime
+    if services.extra.get("dont_deliver"):  # -N
+        message.dont_deliver = True
     if services.harness is not None:
         services.random = services.harness.start_delivery()
         if options.age >= 0:

@@ -93,7 +93,7 @@ def _keep(attempt: Attempt) -> DeliverStatus:
 def _keep_one_time(attempt: Attempt) -> None:
     """`one_time`: what redirection generated becomes a recipient, and the address it came from is done. Exim spec 22.10."""
     message = attempt.message
-    for fate in attempt.deferred:
+    for fate in reversed(attempt.deferred):
         delivery = fate.delivery
         if not delivery.onetime_parent or delivery.parent is None:
             continue

@@ -18,6 +18,7 @@ from angaros.net.hosts import build_host_list
 from angaros.transports import smtp
 from angaros.transports.attempt import Attempt as SmtpAttempt
 
+FIRST_PASS = "first-pass only routing due to -odqs, queue_smtp_domains or control=queue"
 EXPLICITLY_QUEUED = "SMTP delivery explicitly queued"
 
 
@@ -170,7 +171,7 @@ def _results(attempt: Attempt, instance: Any, group: list[Delivery]) -> list[Del
     if refusal is not None:
         return [DeliveryResult(refusal.status, message=refusal.message, basic_errno=refusal.basic_errno) for _ in group]
     if attempt.message.dont_deliver:
-        return [_pretended(delivery) for delivery in group]
+        return [_pretended(attempt, delivery) for delivery in group]
     with parallel.slot(attempt, instance, scope) as free:
         if not free:
             text = "concurrency limit reached for transport"
@@ -178,8 +179,12 @@ def _results(attempt: Attempt, instance: Any, group: list[Delivery]) -> list[Del
         return _call(attempt, instance, group, scope)
 
 
-def _pretended(delivery: Delivery) -> DeliveryResult:
+def _pretended(attempt: Attempt, delivery: Delivery) -> DeliveryResult:
     """-N."""
+    domains = attempt.services.config.main.queue_smtp_domains
+    if domains is not None and not attempt.options.queue_run and not attempt.options.forced:
+        if attempt.services.lists.match_domain(delivery.domain, domains, attempt.scope.child(delivery)):
+            return DeliveryResult("defer", message=FIRST_PASS, basic_errno=Why.UNKNOWN)
     host = delivery.hosts[0] if delivery.hosts else None
     return DeliveryResult("ok", host=host, smtp_response="delivery bypassed by -N option")
 

@@ -13,6 +13,9 @@ from angaros.model.text import octets
 
 ONLY_HEADERS = "X-Exim-DSN-Information: Due to administrative limits only headers are returned\n"
 
+LONGEST_HEADER = 998
+"""What is longer is cut in a returned copy (line end and all, as Exim does). RFC 5322 2.1.1."""
+
 BLOCK = 8192
 """`bounce_return_size_limit` is rounded up to a multiple of this, as in Exim."""
 
@@ -86,7 +89,7 @@ def returned_message(attempt: Attempt, boundary: str, *, headers_only: bool = Fa
         headers_only, limited = _return_limits(attempt)
     kind = "text/rfc822-headers" if headers_only else "message/global" if message.smtputf8 else "message/rfc822"
     yield octets(f"--{boundary}\nContent-type: {kind}\n\nReturn-path: <{message.sender_address}>\n")
-    yield b"".join(octets(header.text) for header in message.headers if header.kind != "*")
+    yield b"".join(octets(header.text[:LONGEST_HEADER]) for header in message.headers if header.kind != "*")
     if limited:
         yield ONLY_HEADERS.encode("ascii")
     yield b"\n"

@@ -9,6 +9,7 @@ from angaros.delivery.attempt import Attempt, Fate
 from angaros.hints import retry
 from angaros.hints.retry import RetryItem
 from angaros.model.delivery import Delivery, DeliveryResult
+from angaros.model.errors import Why
 from angaros.routers.assign import REMOTE_DRIVERS
 from angaros.routers.chain import prepared
 
@@ -49,7 +50,7 @@ def routing_deferred(attempt: Attempt, delivery: Delivery) -> None:
     router = prepared(attempt.services, delivery.router) if delivery.router else None
     domain_key, address_key = delivery.retry_keys
     key = address_key if router is None or router.retry_use_local_part else domain_key
-    item = (key, "update", int(delivery.basic_errno), int(delivery.more_errno), delivery.message)
+    item = (key, "update", int(delivery.basic_errno or Why.UNKNOWN), int(delivery.more_errno), delivery.message)
     delivery.extra.setdefault("retries", []).append(item)
 
 

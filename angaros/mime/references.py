@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from angaros.model.message import Header
 
-MOST = 12
-"""Longer lists keep the first id and the latest ones, as Exim's do."""
+LONGEST_LINE = 998
+"""The first id and the latest ones are kept, as many as fit into one line. RFC 5322 2.1.1."""
 
 _ID = re.compile(r"<[^<>\s]+>")
 
@@ -23,6 +23,11 @@ def references_for(headers: Iterable[Header]) -> str:
     before = found.get("references") or found.get("in-reply-to", [])
     own = found.get("message-id", [])[:1]
     ids = [one for one in before if one not in own] + own
-    if len(ids) > MOST:
-        ids = ids[:1] + ids[-(MOST - 1) :]
-    return "\n ".join(ids) if len(" ".join(ids)) > 900 else " ".join(ids)
+    room = LONGEST_LINE - len("References:") - sum(len(one) + 1 for one in ids[:1] + own)
+    kept: list[str] = []
+    for one in reversed(ids[1 : len(ids) - len(own)]):
+        room -= len(one) + 1
+        if room < 0:
+            break
+        kept.insert(0, one)
+    return " ".join(dict.fromkeys(ids[:1] + kept + own))
