@@ -22,8 +22,6 @@ def settle(attempt: Attempt, delivery: Delivery, result: DeliveryResult, flag: s
     elif result.status == "fail":
         fail(attempt, delivery, result)
     else:
-        if result.status == "panic":
-            result.special_action = "freeze"
         defer(attempt, delivery, result)
 
 
@@ -92,7 +90,7 @@ def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: st
         text += ": "
     selector = lines.defer_selector(result)
     if not _quiet(attempt, delivery):
-        attempt.log(text, selector=selector)
+        attempt.log(text, selector=selector, panic=result.status == "panic")
     if not selector or log.selected(selector):
         attempt.msglog.append(text.removeprefix("== "))
     if delivery.transport and action_of(attempt.scope, delivery.transport):

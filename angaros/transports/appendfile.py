@@ -170,7 +170,7 @@ class Appendfile(LocalTransport):
         if options.quota_directory is not None:
             quota.directory = str(expand_option(setup, options.quota_directory, "quota_directory"))
         if options.quota_size_regex is not None:
-            quota.size_regex = expand_option(setup, options.quota_size_regex, "quota_size_regex")
+            quota.size_regex = options.quota_size_regex
         return quota
 
     def _limit(self, text: str | None, setup: Setup) -> tuple[int, bool]:
@@ -312,7 +312,7 @@ class Appendfile(LocalTransport):
             return ""
         except ExpansionError as error:
             raise TransportError(
-                f'Expansion of "{text}" (maildir_tag for {setup.name} transport) failed: {error}', Why.UNKNOWN
+                f'Expansion of "{text}" (maildir_tag for {setup.name} transport) failed: {error}', Why.UNKNOWN, panic=True
             ) from None
         tag = "".join(one for one in tag if one != "/" and " " < one < "\x7f")
         return f":{tag}" if tag[:1].isalnum() else tag

@@ -22,7 +22,7 @@ READ_LIMIT = 1 << 20
 RETURN_BLOCK = 8192
 """`bounce_return_size_limit` is rounded up to a multiple of this, as in Exim."""
 MAX_REFERENCES = 12
-"""Message ids in References:; RFC 5322 wants them all, prudence a few."""
+"""Message ids taken over into References:: the first and the last ones. RFC 5322 wants them all, prudence a few."""
 
 _HEADER_FIELDS = (("from_", "From"), ("reply_to", "Reply-To"), ("to", "To"), ("cc", "Cc"), ("bcc", "Bcc"), ("subject", "Subject"))
 _MESSAGE_IDS = re.compile(r"<[^<>\s]+>")
@@ -242,10 +242,12 @@ def _threading(setup: Setup) -> list[str]:
         out.append(f"In-Reply-To: {identity.value.strip()}\n")
     source = headers.get("references") or headers.get("in-reply-to")
     ids = _MESSAGE_IDS.findall(source.value) if source is not None else []
+    if len(ids) > MAX_REFERENCES:
+        ids = ids[:1] + ids[1 - MAX_REFERENCES :]
     if identity is not None:
         ids += _MESSAGE_IDS.findall(identity.value)
     if ids:
-        out.append(f"References: {' '.join(ids[-MAX_REFERENCES:])}\n")
+        out.append(f"References: {' '.join(ids)}\n")
     return out
 
 

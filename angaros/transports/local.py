@@ -77,7 +77,7 @@ class LocalTransport:
         except OSError as error:
             result = DeliveryResult("defer", message=error.strerror or str(error), basic_errno=error.errno or 0)
         result.started, result.finished = started, clock.now()
-        return [result, *(dataclasses.replace(result, return_file="") for _ in deliveries[1:])]
+        return [result, *(dataclasses.replace(result) for _ in deliveries[1:])]
 
     def run(self, setup: Setup) -> DeliveryResult:
         """Deliver. Raises TransportError when it cannot be set up."""
@@ -90,15 +90,15 @@ def failure(error: TransportError, scope: Scope) -> DeliveryResult:
     return DeliveryResult(status, message=str(error), basic_errno=error.errno)
 
 
-_SIZE = re.compile(r"\s*(-?\d+)([kKmMgG]?)\s*")
+_SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)([kKmMgG]?)\s*")
 
 
 def read_size(text: str) -> int:
-    """A number with K, M or G after it. Raises ValueError with Exim's words."""
+    """A number, perhaps with a fraction, with K, M or G after it. Raises ValueError with Exim's words."""
     found = _SIZE.fullmatch(text)
     if found is None:
         raise ValueError(f'invalid integer "{text}"')
-    return int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2].lower()]
+    return int(float(found[1]) * (1 << {"": 0, "k": 10, "m": 20, "g": 30}[found[2].lower()]))
 
 
 def prepare(instance: DriverInstance[Any], deliveries: list[Delivery], scope: Scope) -> Setup:
@@ -208,7 +208,7 @@ def expand_option(setup: Setup, text: str, what: str = "") -> str:
         return setup.scope.expand(text)
     except ExpansionError as error:
         detail = f" ({what} for {setup.name} transport)" if what else f" in {setup.name} transport"
-        raise TransportError(f'Expansion of "{text}"{detail} failed: {error}', Why.UNKNOWN, panic=not what) from None
+        raise TransportError(f'Expansion of "{text}"{detail} failed: {error}', Why.UNKNOWN, panic=True) from None
 
 
 def refuse_tainted(value: str, what: str, setup: Setup) -> None:

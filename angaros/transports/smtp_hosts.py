@@ -174,13 +174,11 @@ def retry_state(host: Host, port: int, instance: DriverInstance[Any], scope: Sco
     status, old, now = USABLE, False, services.clock.now()
     if host_record is not None:
         host.last_try = host_record.last_try
-        old = host_record.expired
-        if not forced and now < host_record.next_try:
-            if not old and retry.ultimate_timeout(scope, host_key, domain, host_record):
-                old = True
-            else:
-                status = EXPIRED if old else UNUSABLE
-                host.why = "retry"
+        too_old = retry.ultimate_timeout(scope, host_key, domain, host_record)
+        old = host_record.expired or too_old
+        if not forced and now < host_record.next_try and not (too_old and not host_record.expired):
+            status = EXPIRED if host_record.expired else UNUSABLE
+            host.why = "retry"
     if status == USABLE and message_record is not None and not forced and now < message_record.next_try:
         if not retry.ultimate_timeout(scope, message_key, domain, message_record):
             status = UNUSABLE

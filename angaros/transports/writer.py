@@ -135,7 +135,7 @@ def message_pieces(
 ) -> Iterator[bytes]:
     """A whole copy: header block (LF line ends, without its empty line) and body.
 
-    Only the body is escaped, but for SMTP's dots. A `wireformat` body goes out as it is when CRLF is wanted and nothing escaped."""
+    Only the body is escaped, but for SMTP's dots. A `wireformat` body goes out as it is when CRLF is wanted and no escape."""
     if not with_body:
         yield from shaped([header + b"\n"] if with_header else [], form)
         return

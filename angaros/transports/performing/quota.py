@@ -14,10 +14,10 @@ from angaros.transports.plan import Quota
 
 def exceeded(quota: Quota, size: int, count: int) -> str:
     """`quota`, `filecount quota`, or "" when the message may be added to a mailbox of that size."""
-    if quota.check and quota.size > 0 and size + (quota.message_size if quota.inclusive else 0) > quota.size:
-        return "quota"
     if quota.filecount_check and quota.filecount > 0 and count + (1 if quota.inclusive else 0) > quota.filecount:
         return "filecount quota"
+    if quota.check and quota.size > 0 and size + (quota.message_size if quota.inclusive else 0) > quota.size:
+        return "quota"
     return ""
 
 
@@ -35,7 +35,7 @@ def note_warning(result: DeliveryResult, quota: Quota, size_before: int, written
 
 
 def directory_size(path: bytes, size_regex: str) -> tuple[int, int]:
-    """Octets and number of the files below a directory. `size_regex`: a file's size may stand in its name (group 1)."""
+    """Octets of the files and number of all entries below a directory. `size_regex`: a file's size may stand in its name (group 1)."""
     pattern = re.compile(size_regex.encode("latin-1")) if size_regex else None
     total = count = 0
     pending = [path]
@@ -46,9 +46,10 @@ def directory_size(path: bytes, size_regex: str) -> tuple[int, int]:
             continue
         with entries:
             for entry in entries:
+                count += 1
                 found = pattern.search(entry.name) if pattern is not None else None
                 if found is not None and pattern is not None and pattern.groups and found[1].isdigit():
-                    total, count = total + int(found[1]), count + 1
+                    total += int(found[1])
                     continue
                 try:
                     facts = entry.stat(follow_symlinks=False)
@@ -57,5 +58,5 @@ def directory_size(path: bytes, size_regex: str) -> tuple[int, int]:
                 if stat.S_ISDIR(facts.st_mode):
                     pending.append(entry.path)
                 elif stat.S_ISREG(facts.st_mode):
-                    total, count = total + facts.st_size, count + 1
+                    total += facts.st_size
     return total, count

@@ -76,11 +76,10 @@ class SizeFile:
             + f"/tmp/{int(time.time())}.H{time.time_ns() // 1000 % 1000000}P{os.getpid()}.{self._hostname}".encode("latin-1")
         )
         octets, number = self._quota
-        quota = ",".join(([f"{octets}S"] if octets or not number else []) + ([f"{number}C"] if number else []))
         with suppress(OSError):
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._mode)
             try:
-                os.write(fd, f"{quota}\n{self.size} {self.count}\n".encode("ascii"))
+                os.write(fd, f"{octets}S,{number}C\n{self.size} {self.count}\n".encode("ascii"))
             finally:
                 os.close(fd)
             os.rename(temporary, self._path)
