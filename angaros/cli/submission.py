@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from angaros.inbound.gecos import full_name
 from angaros.inbound.options import LocalCaller, SessionOptions, Submission
 
 if TYPE_CHECKING:
@@ -14,7 +15,14 @@ def submission_options(context: Context) -> Submission:
     """What this call asks of a local submission."""
     call, caller = context.call, context.caller
     return Submission(
-        caller=LocalCaller(caller.uid, caller.gid, caller.login, caller.gecos, caller.trusted, caller.admin),
+        caller=LocalCaller(
+            caller.uid,
+            caller.gid,
+            caller.login,
+            full_name(caller.gecos, caller.login, context.services),
+            caller.trusted,
+            caller.admin,
+        ),
         claims=call.claims,
         sender=call.sender,
         sender_name=call.sender_name,

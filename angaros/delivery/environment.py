@@ -7,6 +7,7 @@ from typing import Any
 from angaros.delivery.attempt import Attempt
 from angaros.model.delivery import Delivery, Owner
 from angaros.model.errors import ExpansionError, ForcedFailure, Why
+from angaros.model.interfaces import Services
 from angaros.model.scope import Scope
 from angaros.routers.assign import UNSET
 from angaros.routers.users import find_group_id, find_user_id, groups_of
@@ -78,8 +79,8 @@ def _directory(instance: Any, scope: Scope, what: str, own: str | None, given: s
         except ExpansionError as error:
             text = f'{what} directory "{raw}" failed to expand for {instance.name} transport: {error}'
             raise EnvironmentFault(text, Why.EXPAND_FAIL, panic=True) from error
-        if what == "home" and not path.startswith("/"):
-            text = f'home directory path "{path}" is not absolute for {instance.name} transport'
+        if not path.startswith("/") and (path or what == "home"):
+            text = f'{what} directory path "{path}" is not absolute for {instance.name} transport'
             raise EnvironmentFault(text, Why.NOT_ABSOLUTE, panic=True)
     return path
 
@@ -99,6 +100,11 @@ def _owner(attempt: Attempt, instance: Any, delivery: Delivery, scope: Scope) ->
         uid, init = found[0], options.initgroups
         if gid == UNSET and found[1] is not None:
             gid = found[1].pw_gid
+    elif getattr(options, "pipe_as_creator", False):
+        creator = attempt.message.session
+        uid, init = creator.originator_uid, options.initgroups
+        gid = given.gid if gid == UNSET else gid
+        gid = creator.originator_gid if gid == UNSET else gid
     elif given.uid != UNSET:
         uid, init = given.uid, bool(delivery.extra.get("initgroups"))
         gid = given.gid if gid == UNSET else gid
@@ -109,9 +115,18 @@ def _owner(attempt: Attempt, instance: Any, delivery: Delivery, scope: Scope) ->
     if gid == UNSET:
         raise EnvironmentFault(f"User set without group for {instance.name} transport", Why.GID_FAIL, status="panic")
     if uid in config.never_uids:
-        text = f"User {uid} set for {instance.name} transport is on the never_users list"
+        text = f"User {uid} set for {instance.name} transport is on the {_never_list(services, uid)} list"
         raise EnvironmentFault(text, Why.UID_FAIL, status="panic", panic=True)
     return Owner(uid, gid, groups_of(uid, gid) if init else ())
+
+
+def _never_list(services: Services, uid: int) -> str:
+    """Which of the two lists it is on, for the message."""
+    for name in services.site.fixed_never_users.split(":"):
+        found = find_user_id(name.strip(), services)
+        if found is not None and found[0] == uid:
+            return "fixed_never_users"
+    return "never_users"
 
 
 def _expand(scope: Scope, instance: Any, what: str, text: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from angaros.inbound import accept
 from angaros.inbound.dots import DotEnd
+from angaros.inbound.gecos import full_name
 from angaros.inbound.limits import expanded_integer, message_size_limit
 from angaros.inbound.moan import Fault, exit_status, moan_by_mail, moan_on_stderr
 from angaros.inbound.options import LocalCaller, Submission
@@ -462,7 +463,7 @@ class Submitter:
         trusted = owner.uid in (0, config.exim_uid) or owner.uid in config.trusted_uids
         try:
             entry = getpwuid(owner.uid)
-            login, gecos = entry.pw_name, entry.pw_gecos
+            login, gecos = entry.pw_name, full_name(entry.pw_gecos, entry.pw_name, self.services)
         except KeyError:
             login, gecos = str(owner.uid), ""
         return LocalCaller(owner.uid, owner.gid, login, gecos, trusted=trusted, admin=trusted)
@@ -474,6 +475,6 @@ class Submitter:
         gid = 0 if as_root else self.services.config.exim_gid
         try:
             entry = getpwuid(uid)
-            return LocalCaller(uid, gid, entry.pw_name, entry.pw_gecos, trusted=True, admin=True)
+            return LocalCaller(uid, gid, entry.pw_name, full_name(entry.pw_gecos, entry.pw_name, self.services), True, True)
         except KeyError:
             return LocalCaller(uid, gid, str(uid), "", trusted=True, admin=True)

@@ -35,7 +35,7 @@ def note_warning(result: DeliveryResult, quota: Quota, size_before: int, written
 
 
 def directory_size(path: bytes, size_regex: str) -> tuple[int, int]:
-    """Octets of the files and number of all entries below a directory. `size_regex`: a file's size may stand in its name (group 1)."""
+    """Octets of the files and number of all entries below a directory. `size_regex` finds a file's size in its name (group 1)."""
     pattern = re.compile(size_regex.encode("latin-1")) if size_regex else None
     total = count = 0
     pending = [path]
