@@ -58,7 +58,10 @@ def retry_test(context: Context) -> int:
     """-brt."""
     from angaros.hints.retry import retry_test_text
 
-    write(retry_test_text(context.call.arguments, Scope(context.services, Session())))
+    sender = context.call.sender
+    if sender is not None:
+        sender = sender.strip().removeprefix("<").removesuffix(">")
+    write(retry_test_text(context.call.arguments, Scope(context.services, Session()), sender))
     return 0
 
 

@@ -11,7 +11,7 @@ Laws:
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -281,3 +281,27 @@ def _error_text(error: RetryError) -> str:
     if error.kind in ("refused", "timeout"):
         return error.kind + ("_connect" if error.connect else "") + (f"_{error.via}" if error.via else "")
     return "*"
+
+
+def retry_test_text(arguments: Sequence[str], scope: Scope, sender: str | None = None) -> str:
+    """The answer of `-brt address-or-domain [second domain] [error]` (Exim spec 5.3)."""
+    from angaros.config.rules import parse_retry_error
+
+    if not arguments:
+        return "-brt needs a domain or address argument\n"
+    key, *rest = arguments
+    out = ""
+    if "@" not in key and "." not in key:
+        out = (
+            f"Warning: \"{key}\" contains no '@' and no '.' characters. It is being \n"
+            "treated as a one-component domain, not as a local part.\n\n"
+        )
+    alternate = rest.pop(0) if rest and "." in rest[0] else ""
+    basic_errno = more_errno = 0
+    if rest:
+        try:
+            basic_errno, more_errno = error_numbers(parse_retry_error(rest[0]))
+        except ValueError as error:
+            return f"{out}{error}\n"
+    rule = find_rule(scope, key, alternate, basic_errno, more_errno, sender)
+    return f"{out}{rule_text(rule) if rule is not None else 'No retry information found'}\n"

@@ -29,6 +29,6 @@ class Queuefile(LocalTransport):
             str(path).rstrip("/"), setup.message.id, header, data_path=setup.message.body_path if same_user else ""
         )
         result = perform(setup, plan)
-        if result.message:
-            result.message = f"{setup.name} {result.message}"
+        if result.status != "ok":
+            result.status, result.message = "panic", f"{setup.name} {result.message}"
         return result

@@ -64,7 +64,7 @@ def deliver(
 
 def _set_all(items: list[Item], text: str, number: int) -> None:
     for item in items:
-        if item.pending:
+        if item.pending and item.result.status != "fail":
             item.result.status, item.result.message, item.result.basic_errno = "defer", text, number
 
 
@@ -331,7 +331,7 @@ class _Hosts:
             result.basic_errno, result.more_errno = failure.number, failure.more
             result.host = replace(host, port=port) if failure.show_host else None
             if failure.permanent:
-                result.status, item.pending = "fail", False
+                result.status = "fail"  # unless another host takes it: the address stays pending
             else:
                 result.retries.append((state.host_key, "update", failure.number, failure.more, failure.text))
 

@@ -23,6 +23,8 @@ from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_tls import TlsPolicy, client_context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from angaros.config.config import DriverInstance
     from angaros.model.delivery import Host
     from angaros.model.interfaces import Stream
@@ -83,10 +85,13 @@ class SmtpSession:
     used: set[str] = field(default_factory=set)
     limits: dict[str, int] = field(default_factory=dict)
 
-    def close(self, *, say_quit: bool = True) -> None:
+    def close(self, *, say_quit: bool = True, wait_for_quit: bool = False) -> None:
         """End it."""
         if say_quit and not self.stream.closed:  # type: ignore[attr-defined]
-            self.client.quit()
+            self.client.quit(wait=wait_for_quit)
+        detail = self.client.trace_detail
+        if detail is not None:
+            detail("  SMTP(close)>>")
         self.stream.close()
 
 
@@ -106,10 +111,10 @@ class Opener:
     def open(self) -> SmtpSession:
         """All steps. Raises `SessionFailure` or `SetupError`."""
         stream, proxy = self._connect()
-        log = self.scope.services.log
-        trace = (lambda text: log.debug("v", text)) if log.debugging("v") else None
+        trace, detail = self._traces()
         timeouts = Timeouts(self.options.command_timeout, self.options.data_timeout, self.options.final_timeout)
         session = SmtpSession(SmtpClient(stream, timeouts, trace=trace), stream, self.host, self.port, self.plan)
+        session.client.trace_detail = detail
         session.proxy_address, session.proxy_port = proxy
         self.scope.local["sending_ip_address"] = stream.local_address
         self.scope.local["sending_port"] = str(stream.local_port)
@@ -129,6 +134,30 @@ class Opener:
             raise
         return session
 
+    def _traces(self) -> tuple[Callable[[str], None] | None, Callable[[str], None] | None]:
+        """How -bhc and -v show the conversation: main lines, further lines."""
+        log, depth = self.scope.services.log, self.scope.depth + 1
+        if log.debugging("transport", hc=True):
+
+            def show(text: str) -> None:
+                log.debug("transport", text, hc=True, indent=depth)
+
+            return show, show
+        if log.debugging("v"):
+            return (lambda text: log.debug("v", text)), None
+        return None, None
+
+    def _show_connect(self, outcome: str) -> None:
+        trace, detail = self._traces()
+        if trace is None:
+            return
+        text = f"Connecting to {self.host.name} [{self.host.address}]:{self.port} ..."
+        if detail is None:
+            trace(f"{text} {outcome}")
+        else:
+            trace(text)
+            detail(outcome)
+
     # Connecting.
 
     def _connect(self) -> tuple[Stream, tuple[str, int]]:
@@ -139,7 +168,6 @@ class Opener:
         timeout = float(self.options.connect_timeout or NO_LIMIT)
         address = source_address(self.instance, self.host, self.scope)
         source = (address, 0) if address else None
-        log = self.scope.services.log
         try:
             if self.options.socks_proxy:
                 proxied = self._connect_by_proxy(timeout, source)
@@ -149,11 +177,9 @@ class Opener:
                 self.host.address, self.port, timeout=timeout, source=source, options=self._socket_options()
             )
         except OSError as error:
-            if log.debugging("v"):
-                log.debug("v", f"Connecting to {self.host.name} [{self.host.address}]:{self.port} ... failed: {error.strerror}")
+            self._show_connect(f"failed: {error.strerror}")
             raise self._not_connected(error) from None
-        if log.debugging("v"):
-            log.debug("v", f"Connecting to {self.host.name} [{self.host.address}]:{self.port} ... connected")
+        self._show_connect("connected")
         return connected, ("", 0)
 
     def _socket_options(self) -> dict[str, Any]:
