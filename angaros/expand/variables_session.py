@@ -72,14 +72,14 @@ def sender_fullhost(scope: Scope) -> str:
     """`$sender_fullhost`."""
     from angaros.logs.peer import sender_fullhost as show
 
-    return show(session_of(scope))
+    return show(session_of(scope), with_port=scope.services.log.selected("incoming_port"))
 
 
 def sender_rcvhost(scope: Scope) -> str:
     """`$sender_rcvhost`."""
     from angaros.logs.peer import sender_rcvhost as show
 
-    return show(session_of(scope))
+    return show(session_of(scope), with_port=scope.services.log.selected("incoming_port"))
 
 
 def sender_helo_verified(scope: Scope) -> str:

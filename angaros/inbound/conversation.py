@@ -393,6 +393,7 @@ class Conversation:
         self.message.allow_unqualified_sender = self.unqualified_sender
         self.message.allow_unqualified_recipient = self.unqualified_recipient
         self.scope = Scope(self.services, session, self.message)
+        self.scope.local["smtp_count_at_connection_start"] = str(self.options.connection_count)
         self.txn = Transaction()
         self.receiver = None
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.inbound.conversation import SHOWN_GREETING_INPUT
+from angaros.inbound.hello import protocol_name
 from angaros.inbound.limits import connection_refusal, message_size_limit
 from angaros.inbound.rejection import refuse, user_message
-from angaros.inbound.report import connection_info, printable
+from angaros.inbound.report import connection_info, new_connection, printable
 from angaros.logs.peer import host_and_ident
 from angaros.model.errors import ExpansionError, ForcedFailure
 from angaros.model.outcome import Outcome
@@ -24,6 +25,8 @@ def start(c: Conversation) -> None:
     c.connection_id = make_connection_id(c)
     log_connection(c)
     session.active_hostname = active_hostname(c)
+    if not c.options.submission.claims.protocol:
+        session.protocol = protocol_name(c)
     if c.done or not _limits_are_fine(c):
         return
     if session.sender_host_address and not _peer_is_welcome(c):
@@ -43,7 +46,7 @@ def make_connection_id(c: Conversation) -> str:
     import os
 
     count = c.services.extra["connections_seen"] = c.services.extra.get("connections_seen", 0) + 1
-    return f"{os.getpid()}.{count}" if not c.options.local else str(os.getpid())
+    return f"{os.getpid()}{count:06d}" if not c.options.local else str(os.getpid())
 
 
 def log_connection(c: Conversation) -> None:
@@ -54,7 +57,7 @@ def log_connection(c: Conversation) -> None:
     if nolog or c.options.batched:
         return
     if session.sender_host_address and not c.options.local and not c.options.host_checking and not c.options.inetd:
-        text = f"{connection_info(c)} (TCP/IP connection count = {c.options.connection_count})"
+        text = f"{new_connection(c)} (TCP/IP connection count = {c.options.connection_count})"
     else:
         text = connection_info(c)
     c.log.write(text, selector="smtp_connection")

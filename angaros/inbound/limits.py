@@ -118,12 +118,12 @@ def space_for(services: Services, size: int) -> bool:
     """Whether spool and log disks have room for `size` more octets beyond `check_spool_space` and company. Exim spec 14"""
     main = services.config.main
     spool = services.extra.get("spool_directory") or main.spool_directory or services.site.spool_directory
-    checks = [(spool, main.check_spool_space, main.check_spool_inodes, size)]
+    checks = [("spool", spool, main.check_spool_space, main.check_spool_inodes, size)]
     logs = main.log_file_path or services.site.log_file_path or ""
     if main.check_log_space > 0 or main.check_log_inodes > 0:
         directory = next((os.path.dirname(part) for part in logs.split(":") if part.strip().startswith("/")), "")
-        checks.append((directory.strip(), main.check_log_space, main.check_log_inodes, 0))
-    for directory, space, inodes, extra in checks:
+        checks.append(("log", directory.strip(), main.check_log_space, main.check_log_inodes, 0))
+    for what, directory, space, inodes, extra in checks:
         if not directory or (space <= 0 and inodes <= 0):
             continue
         try:
@@ -132,10 +132,7 @@ def space_for(services: Services, size: int) -> bool:
             continue
         free = status.f_bavail * status.f_frsize
         if (space > 0 and free < space + extra) or (inodes > 0 and status.f_files > 0 and status.f_favail < inodes):
-            services.log.write(
-                f"space or inode shortage on {directory}: {free // 1024}K free, {status.f_favail} inodes",
-                selector="size_reject",
-            )
+            services.log.write(f"{what} directory space check failed: space={free // 1024} inodes={status.f_favail}")
             return False
     return True
 

@@ -9,7 +9,10 @@ from angaros.inbound.rejection import refuse, user_message
 from angaros.logs.peer import host_and_ident
 from angaros.mime.addresses import AddressRules, extract_address
 from angaros.model.outcome import Outcome
+from angaros.model.text import concat
 from angaros.routers.address import new_delivery
+from angaros.routers.chain import route
+from angaros.routers.outcome import Mode
 
 if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
@@ -51,12 +54,26 @@ def do_expn(c: Conversation, command: Command) -> None:
     if verdict.outcome is not Outcome.ACCEPT:
         refuse(c, "expn", verdict, f"EXPN {command.argument}")
         return
-    expand = c.services.extra.get("expn")
-    if expand is None:
-        c.say("550 not available")
+    found = extract_address(command.argument, AddressRules.of(c.main))
+    if found.error:
+        c.say(f"501 {found.error}")
         return
-    for line in expand(str(command.argument), c.scope):
-        c.say(line)
+    address = found.address if found.domain else concat([found.address, "@", c.main.qualify_recipient or ""])
+    _expand(c, address)
+
+
+def _expand(c: Conversation, address: str) -> None:
+    """One step: what the address is an alias for. Exim spec 44.15"""
+    outcome = route(new_delivery(address), c.scope.child(), Mode.EXPN)
+    if outcome.status == "fail":
+        c.say(f"553 {address} is undeliverable")
+    elif outcome.status == "defer":
+        c.say(f"451 {address} cannot be resolved at this time")
+    else:
+        names = [child.address for child in outcome.new] or [address]
+        for name in names[:-1]:
+            c.say(f"250-<{name}>")
+        c.say(f"250 <{names[-1]}>")
 
 
 def do_wellknown(c: Conversation, command: Command) -> None:

@@ -36,6 +36,15 @@ def history(session: Session) -> str:
     return ",".join(commands)
 
 
+def new_connection(c: Conversation) -> str:
+    """`SMTP connection from [1.2.3.4]:9 I=[...]:25 Ci=...`: the daemon's line about a new connection."""
+    session, log = c.session, c.log
+    text = f"SMTP connection from {sender_fullhost(session, with_port=log.selected('incoming_port'))}"
+    if log.selected("incoming_interface") and session.interface_address:
+        text += f" I=[{session.interface_address}]:{session.interface_port}"
+    return f"{text} Ci={c.connection_id}" if log.selected("connection_id") else text
+
+
 def connection_info(c: Conversation) -> str:
     """`SMTP connection from (helo) [1.2.3.4]`, as the lines about beginning and end of a connection start."""
     session, log = c.session, c.log
