@@ -101,6 +101,9 @@ class AddressSubject(Subject):
     def _split(self, item: str, scope: Scope) -> ListMatch | None:
         """`local@domain`, `*@domain`, `domain`, `*.domain`."""
         local, at, domain = item.rpartition("@") if ";" not in item else item.partition("@")
+        if "@@" in item and ";" not in item:  # `*@@`, `*@@[]`: the domain item is a special one
+            local, _, domain = item.partition("@@")
+            domain = f"@{domain}"
         if not self.domain and "@" not in self.address:
             text = f'no @ found in the subject of an address list match: subject="{self.address}" pattern="{item}"'
             scope.log(text, panic=True)
