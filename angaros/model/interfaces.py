@@ -428,10 +428,17 @@ class Resolver(Protocol):
     """`net.dns`."""
 
     def query(
-        self, name: str, kind: str, *, qualify_single: bool = False, search_parents: bool = False, dnssec: bool = False
+        self,
+        name: str,
+        kind: str,
+        *,
+        qualify_single: bool = False,
+        search_parents: bool = False,
+        dnssec: bool = False,
+        scope: Scope | None = None,
     ) -> DnsAnswer:
         """Look up; follows CNAMEs up to `dns_cname_loops`. `kind` is `A`, `MX`, ... Honours the dns_* main options given to the
-        resolver when it was built."""
+        resolver when it was built. `scope`: where debugging lines are shown."""
         ...
 
 

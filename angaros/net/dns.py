@@ -134,6 +134,8 @@ class StubResolver:
         self._file_stamp: object = None
         self._turn = 0
         self._name_check: Any = None
+        self._asking: set[str] = set()
+        """Options whose lists are being looked at."""
 
     def attach(self, services: Services) -> None:
         """Give it the services that domain-list options need."""
@@ -146,7 +148,14 @@ class StubResolver:
     # Asking.
 
     def query(
-        self, name: str, kind: str, *, qualify_single: bool = False, search_parents: bool = False, dnssec: bool = False
+        self,
+        name: str,
+        kind: str,
+        *,
+        qualify_single: bool = False,
+        search_parents: bool = False,
+        dnssec: bool = False,
+        scope: Scope | None = None,
     ) -> DnsAnswer:
         """See `interfaces.Resolver`."""
         number = TYPES.get(kind.upper())
@@ -162,8 +171,9 @@ class StubResolver:
         answer = self._search(name, number, self._candidates(name, qualify_single, search_parents), dnssec)
         if started:
             self._log_slow(name, kind, started)
-        if answer.status == "again" and self._listed(name, self.settings.again_means_nonexist):
-            return DnsAnswer("nomatch")
+        if answer.status == "again":
+            if self._listed(name, self.settings.again_means_nonexist, "dns_again_means_nonexist", scope):
+                return DnsAnswer("nomatch")
         return answer
 
     def _search(self, name: str, kind: int, candidates: list[str], dnssec: bool) -> DnsAnswer:
@@ -314,7 +324,7 @@ class StubResolver:
             return DnsAnswer("fail")
         secure = dnssec and response.authenticated
         if not secure and response.authoritative and self.settings.trust_aa:
-            secure = self._listed(_zone_name(response) or name, self.settings.trust_aa)
+            secure = self._listed(_zone_name(response) or name, self.settings.trust_aa, "dns_trust_aa")
         found = [r for r in response.answers if r.kind == kind and r.data is not None]
         if found:
             return self._answer_of(response, found, kind, secure)
@@ -364,15 +374,18 @@ class StubResolver:
             self._name_check = regex.compile(pattern)
         return self._name_check.match(name.removesuffix(".")) is not None
 
-    def _listed(self, name: str, items: str | None) -> bool:
-        if not items or self._services is None:
+    def _listed(self, name: str, items: str | None, option: str, scope: Scope | None = None) -> bool:
+        """Whether a domain-list option has the name. The list may need lookups itself: these get "no", there is no end else."""
+        services = self._services
+        if services is None or (not items and scope is None) or option in self._asking:
             return False
-        scope = Scope(self._services)
+        self._asking.add(option)
         try:
-            items = scope.expand(items)
-            return bool(self._services.lists.match_domain(name.lower(), items, scope))
+            return bool(services.lists.match_domain(name.lower(), items, scope or Scope(services), option=option))
         except ListDefer:
             return False
+        finally:
+            self._asking.discard(option)
 
     def _log_slow(self, name: str, kind: str, started: float) -> None:
         elapsed = int((time.monotonic() - started) * 1000)

@@ -75,7 +75,9 @@ def pack_name(name: str) -> bytes:
     if name in ("", "."):
         return b"\0"
     parts = []
-    for label in _labels(name.removesuffix(".")):
+    if name.endswith(".") and not name.endswith("\\."):
+        name = name[:-1]
+    for label in _labels(name):
         if not 0 < len(label) <= LABEL_LIMIT:
             raise WireError("label empty or too long")
         parts.append(bytes((len(label),)) + label)

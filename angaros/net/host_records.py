@@ -53,6 +53,7 @@ class Wish:
             qualify_single=extend and self.query.qualify_single,
             search_parents=extend and self.query.search_parents,
             dnssec=self.request,
+            scope=self.scope,
         )
 
 

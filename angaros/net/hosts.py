@@ -168,6 +168,7 @@ def _addresses_from_dns(name: str, scope: Scope, query: HostQuery) -> HostSearch
             qualify_single=query.qualify_single,
             search_parents=query.search_parents,
             dnssec=wants_dnssec(name, query, scope),
+            scope=scope,
         )
         if answer.status == "ok":
             canonical = answer.records[0][0]

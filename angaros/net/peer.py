@@ -76,7 +76,7 @@ def _reverse(session: Session, scope: Scope) -> tuple[list[str], bool, bool]:
     address = session.sender_host_address
     for method in split_list(scope.services.config.main.host_lookup_order):
         if method == "bydns":
-            answer = scope.services.dns.query(reverse_name(address), "PTR", dnssec=True)
+            answer = scope.services.dns.query(reverse_name(address), "PTR", dnssec=True, scope=scope)
             if answer.status == "ok":
                 names = [Tainted(str(name)) for _, name in answer.records[:ALIAS_LIMIT] if name]
                 _trace_names(names, scope)
@@ -176,7 +176,9 @@ def _helo_is_true(session: Session, scope: Scope) -> bool:
             literal = literal[5:]
         return _same_address(literal, address)
     if not session.sender_host_name and not session.host_lookup_failed:
-        lookup_host_name(scope)
+        inner = scope.child()
+        inner.depth += 1
+        lookup_host_name(inner)
     if session.sender_host_name:
         for number, name in enumerate([session.sender_host_name, *session.sender_host_aliases]):
             if name.lower() == helo.lower():

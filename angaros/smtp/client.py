@@ -101,6 +101,11 @@ class SmtpClient:
         self.written = 0
         """Octets of message data sent in this transaction."""
         self.trace = trace
+        """Shows the conversation."""
+        self.trace_detail: Callable[[str], None] | None = None
+        """Shows what -bhc shows more."""
+        self.command_log: list[str] = []
+        """Reply codes and first letters of commands, in order (Exim's `cmdlog`)."""
         self._queued: list[bytes] = []
         self._queued_size = 0
 
@@ -112,6 +117,7 @@ class SmtpClient:
         self._queued.append(data)
         self._queued_size += len(data)
         self.label = label or line
+        self.command_log.append(line.partition(" ")[0].partition(":")[0][:4])
         if self.trace is not None:
             self.trace(f"  SMTP{'|' if len(self._queued) > 1 else '>'}> {line}")
 
@@ -122,6 +128,8 @@ class SmtpClient:
         data = b"".join(self._queued)
         self._queued.clear()
         self._queued_size = 0
+        if self.trace_detail is not None:
+            self.trace_detail(f"cmd buf flush {len(data)} bytes")
         self._write(data, self.timeouts.command)
 
     @property
@@ -178,6 +186,7 @@ class SmtpClient:
                 raise self._malformed(lines, raw)
             lines.append(line)
             if line[3:4] != "-":
+                self.command_log.append(line[:3])
                 return ClientReply(int(line[:3]), Tainted("\n".join(lines)))
 
     def command(self, line: str, label: str = "", timeout: float | None = None) -> ClientReply:
@@ -254,11 +263,13 @@ class SmtpClient:
         self.features = parse_features(self.hello_reply)
         return self.hello_reply
 
-    def quit(self) -> None:
-        """Say QUIT; its reply does not matter."""
+    def quit(self, *, wait: bool = False) -> None:
+        """Say QUIT; its reply does not matter, but may be waited for."""
         try:
             self.queue("QUIT")
             self.flush()
+            if wait:
+                self.read_reply()
         except ClientFailure:
             pass
 
