@@ -33,6 +33,11 @@ def expand_strings(context: Context) -> int:
         scope.session = scope.message.session
     only_test(context.services)
     become_caller()
+    main = context.config.main
+    if main.perl_startup and (main.perl_at_start if call.perl_start is None else call.perl_start):
+        from angaros.expand.items.perl import start_now
+
+        start_now(scope)
     if call.message_file is not None:
         from angaros.inbound.probe import load_test_message
 

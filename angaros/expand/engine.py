@@ -25,6 +25,13 @@ MAX_SOURCE = 8 << 20
 """Longest string that is compiled, in octets."""
 
 
+def refuse_to_expand(text: str, scope: Scope) -> ExpansionError:
+    """The error for outside data that somebody wants to expand; it goes to the panic log, too."""
+    message = f"attempt to expand tainted string '{text}'"
+    scope.services.log.write(message, panic=True)
+    return fail(message)
+
+
 class Engine:
     """`interfaces.Expander`."""
 
@@ -61,7 +68,7 @@ class Engine:
     def expand(self, text: str, scope: Scope) -> str:
         """Expand a string. Raises ExpansionError."""
         if type(text) is Tainted and ("$" in text or "\\" in text):
-            raise fail(f"attempt to expand tainted string '{text}'")
+            raise refuse_to_expand(text, scope)
         try:
             return (self._trees.get(text) or self.tree(text)).eval(scope)
         except ExpansionError:
@@ -76,7 +83,7 @@ class Engine:
     def condition(self, text: str, scope: Scope) -> bool:
         """Evaluate one condition, `eq{a}{b}`. Raises ExpansionError."""
         if type(text) is Tainted:
-            raise fail(f"attempt to expand tainted string '{text}'")
+            raise refuse_to_expand(text, scope)
         condition = self._conditions.get(text)
         if condition is None:
             parser = Parser(text, self._tables)

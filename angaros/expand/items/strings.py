@@ -141,10 +141,10 @@ class NumberedItem(Node):
 
     def eval(self, scope: Scope) -> str:
         texts = [node.eval(scope) for node in self.arguments]
-        first, second = self.numbers(texts[:-1])
         for text in texts[:-1]:
             if type(text) is Tainted:
                 raise fail(f"attempt to use tainted string '{text}' for {self.name}")
+        first, second = self.numbers(texts[:-1])
         return self.function(texts[-1], first, second)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from angaros.expand.conditions.compare import ascii_lower
 from angaros.expand.items.strings import number_hash, substring, text_hash
 from angaros.expand.nodes import fail
-from angaros.model.text import like
+from angaros.model.text import Tainted, like
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +42,13 @@ def do_strlen(text: str, argument: str, scope: Scope) -> str:
 
 def do_expand(text: str, argument: str, scope: Scope) -> str:
     """Expand once more. # Exim spec 11.6 (expand)"""
+    from angaros.expand.engine import refuse_to_expand
     from angaros.expand.items.lists import inside
     from angaros.model.errors import ExpansionError
 
     try:
+        if type(text) is Tainted:
+            raise refuse_to_expand(text, scope)
         return scope.expand(text)
     except ExpansionError as error:
         raise inside(error, f'internal expansion of "{text}" failed: {error}') from None
