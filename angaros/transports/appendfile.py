@@ -30,6 +30,7 @@ from angaros.transports.plan import (
     MailstorePlan,
     NewFilePlan,
     Quota,
+    QuotaPlan,
     RenamePlan,
 )
 
@@ -56,6 +57,18 @@ class Appendfile(LocalTransport):
         if "warn" in result.detail:
             quota_warning.send(setup, self.options.quota_warn_message, int(result.detail["warn"]))
         return result
+
+    def check_quota(self, setup: Setup, message_size: int) -> DeliveryResult:
+        """Whether a message of that size would fit now; nothing is written."""
+        options = self.options
+        path, is_directory = self._path(setup)
+        quota = self._quota(setup)
+        quota.message_size = message_size
+        if path == "/dev/null" or not (quota.size > 0 or quota.filecount > 0):
+            return DeliveryResult("ok")
+        kind = "maildir" if options.maildir_format else "directory" if is_directory else "file"
+        plan = QuotaPlan(path, quota, kind, self._use_size_file(setup), options.maildir_quota_directory_regex)
+        return perform(setup, plan, with_body=False)
 
     # --- where --------------------------------------------------------------------------------------------------------
 

@@ -187,6 +187,21 @@ class NewFilePlan(Jsonable):
 
 
 @dataclass(slots=True)
+class QuotaPlan(Jsonable):
+    """Only ask whether a message would fit (`verify = recipient/quota`); nothing is changed."""
+
+    KIND: ClassVar[str] = "quota"
+    path: str
+    quota: Quota
+    format: str = "file"
+    """`file`, `maildir`, `directory`."""
+    use_size_file: bool = False
+    quota_directory_regex: str = ""
+    directory: str = "/"
+    fds: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class RenamePlan(Jsonable):
     """Give a file that is complete its final name; never over another file unless `replace`."""
 
@@ -284,6 +299,7 @@ Plan = (
     | MaildirPlan
     | MailstorePlan
     | NewFilePlan
+    | QuotaPlan
     | RenamePlan
     | PipePlan
     | AppendTextPlan
@@ -299,6 +315,7 @@ _CLASSES: dict[str, type[Plan]] = {
         MaildirPlan,
         MailstorePlan,
         NewFilePlan,
+        QuotaPlan,
         RenamePlan,
         PipePlan,
         AppendTextPlan,

@@ -45,8 +45,34 @@ def build(instance: DriverInstance[Any]) -> LocalDriver:
 
 def deliver_local(instance: DriverInstance[Any], deliveries: list[Delivery], scope: Scope) -> list[DeliveryResult]:
     """Deliver through a local transport; the driver is kept in `services.extra`."""
+    return _kept(instance, scope).deliver(deliveries, scope)
+
+
+def check_quota(instance: DriverInstance[Any], delivery: Delivery, scope: Scope, *, message_size: int) -> DeliveryResult:
+    """Whether a message of that size (0: any) would fit into the mailbox (`verify = recipient/quota`): `ok`, `fail` with `Over
+    quota`, `defer`. Drivers without quota: `ok`. `scope` is that of `delivery.environment.prepare`."""
+    from angaros.model.delivery import DeliveryResult
+    from angaros.transports.appendfile import Appendfile
+    from angaros.transports.headers import TransportError
+    from angaros.transports.local import failure, prepare
+
+    driver = _kept(instance, scope) if instance.driver == "appendfile" else None
+    if not isinstance(driver, Appendfile):
+        return DeliveryResult("ok")
+    try:
+        return driver.check_quota(prepare(instance, [delivery], scope), message_size)
+    except TransportError as error:
+        result = failure(error, scope)
+    except OSError as error:
+        result = DeliveryResult(message=error.strerror or str(error), basic_errno=error.errno or 0)
+    result.status = "defer"
+    return result
+
+
+def _kept(instance: DriverInstance[Any], scope: Scope) -> LocalDriver:
+    """The instance's driver, made once."""
     drivers: dict[int, tuple[DriverInstance[Any], LocalDriver]] = scope.services.extra.setdefault("transports", {})
     kept = drivers.get(id(instance))
     if kept is None:
         kept = drivers[id(instance)] = (instance, build(instance))
-    return kept[1].deliver(deliveries, scope)
+    return kept[1]

@@ -27,6 +27,7 @@ from angaros.transports.plan import (
     Plan,
     QueuefilePlan,
     Quota,
+    QuotaPlan,
     RenamePlan,
     perform,
     plan_from_json,
@@ -302,3 +303,21 @@ def test_queuefile(tmp_path: Path, body: int) -> None:
 
 def test_missing_directory(body: int) -> None:
     assert problem(pipe("exit 0", directory="/nonexistent"), body) == ("defer", 2, "failed to chdir to /nonexistent")
+
+
+def test_quota_only(tmp_path: Path, body: int) -> None:
+    path = tmp_path / "box"
+    quota = Quota(size=2 * len(TEXT), message_size=len(TEXT))
+    for kind, plan in (("file", None), ("maildir", MaildirPlan(str(path), copy(), hostname="h", use_size_file=True))):
+        ask = QuotaPlan(str(path), quota, kind, kind == "maildir")
+        assert run(ask).status == "ok"
+        if plan is None:
+            path.write_text(TEXT + "x")
+        else:
+            run(plan, body)
+            run(plan, body)
+        before = sorted(tmp_path.rglob("*"))
+        assert problem(ask) == ("fail", 0, "Over quota")
+        assert sorted(tmp_path.rglob("*")) == before
+        if plan is None:
+            path.unlink()

@@ -41,6 +41,10 @@ def _performer(kind: str) -> Callable[[Any, list[int]], DeliveryResult]:
             "rename": newfiles.perform_rename,
         }
         return table[kind]
+    if kind == "quota":
+        from angaros.transports.performing.quota_check import perform_quota
+
+        return perform_quota
     from angaros.transports.performing import small
 
     others: dict[str, Callable[[Any, list[int]], DeliveryResult]] = {

@@ -24,7 +24,9 @@ DEFAULT_FOLDERS = r"^(?:cur|new|\..*)$"
 class SizeFile:
     """The maildirsize of one mailbox, opened and up to date."""
 
-    def __init__(self, top: bytes, quota: tuple[int, int], folders: str, size_regex: str, hostname: str, mode: int) -> None:
+    def __init__(
+        self, top: bytes, quota: tuple[int, int], folders: str, size_regex: str, hostname: str, mode: int, *, write: bool = True
+    ) -> None:
         """`top`: the top-level maildir; `quota`: octets and number, 0 for none; `folders`: directories that count."""
         self._path = top + b"/maildirsize"
         self._top = top
@@ -37,6 +39,8 @@ class SizeFile:
         self.count = 0
         if not self._read():
             self._recount()
+            if write:
+                self._store()
 
     def _read(self) -> bool:
         """Take the figures from the file; False when it has to be made anew."""
@@ -65,12 +69,15 @@ class SizeFile:
         return not over or (len(changes) == 1 and age < RECOUNT_AGE)
 
     def _recount(self) -> None:
-        """Count everything and write a new file under its name."""
+        """Count everything."""
         self.size = self.count = 0
         with suppress(OSError), os.scandir(self._top) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False) and self._folders.search(entry.name):
                     self._count_folder(entry.path, entry.name)
+
+    def _store(self) -> None:
+        """Write a new file under its name."""
         temporary = (
             self._top
             + f"/tmp/{int(time.time())}.H{time.time_ns() // 1000 % 1000000}P{os.getpid()}.{self._hostname}".encode("latin-1")
