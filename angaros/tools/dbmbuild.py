@@ -16,8 +16,12 @@ MAX_ENTRY = 99_999
 """Longest entry with its continuation lines, as Exim's program has it."""
 USAGE = "usage: exim_dbmbuild [-nolc] <source file> <dbm base name>"
 FAILED = 2
-"""Nothing was made."""
+"""Nothing was made: the input cannot be used."""
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "a": "\a", "v": "\v", "f": "\f"}
+
+
+class Abandoned(Exception):
+    """The input cannot be used; told on standard output, as Exim's program does."""
 
 
 def entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -26,13 +30,13 @@ def entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         text = line.rstrip("\n")
         if len(line) > MAX_LINE:
-            raise ToolError(f"Overlong line read: max permitted length is {MAX_LINE}\ndbmbuild abandoned", FAILED)
+            raise Abandoned(f"Overlong line read: max permitted length is {MAX_LINE}")
         if text.startswith("#") or not text.strip():
             continue
         if text[0].isspace():
             current += " " + text.strip()
             if len(current) > MAX_ENTRY:
-                raise ToolError(f"Continued set of lines is too long: max permitted length is {MAX_ENTRY}\ndbmbuild abandoned", FAILED)
+                raise Abandoned(f"Continued set of lines is too long: max permitted length is {MAX_ENTRY}")
             continue
         if current:
             yield split_entry(current)
@@ -87,7 +91,7 @@ def collect(pairs: Iterable[tuple[str, str]], choice: Choice) -> tuple[dict[str,
         if name in found:
             duplicates += 1
             if choice.warn:
-                complain(f"** Duplicate key {key}")
+                complain(f'** Duplicate key "{key}"')
             if not choice.last:
                 continue
         found[name] = value
@@ -112,16 +116,20 @@ def _run() -> int:
         raise ToolError(USAGE)
     source, target = rest
     if source != "-" and os.path.realpath(source) == os.path.realpath(target):
-        raise ToolError("exim_dbmbuild: input and output filenames are the same", FAILED)
-    found, duplicates = collect(entries(_lines(source)), choice)
+        raise ToolError("exim_dbmbuild: input and output filenames are the same")
+    try:
+        found, duplicates = collect(entries(_lines(source)), choice)
+    except Abandoned as error:
+        write(f"{error}\ndbmbuild abandoned\n")
+        return FAILED
     try:
         write_dbm(target, found.items(), zero=choice.zero)
     except Exception as error:  # sqlite3.Error is not imported here
-        raise ToolError(f"exim_dbmbuild: unable to create {target}: {error}", FAILED) from error
+        raise ToolError(f"exim_dbmbuild: unable to create {target}: {error}") from error
     count = len(found)
     write(f"{count} entr{'y' if count == 1 else 'ies'} written\n")
     if duplicates:
-        write(f"{duplicates} duplicate key{'' if duplicates == 1 else 's'}\n")
+        write(f"{duplicates} duplicate key{' ' if duplicates == 1 else 's'}\n")
     return 1 if duplicates and choice.duplicates_fail else 0
 
 
@@ -129,7 +137,7 @@ def _lines(source: str) -> Iterator[str]:
     try:
         file = sys.stdin.buffer if source == "-" else open(source, "rb")  # noqa: SIM115
     except OSError as error:
-        raise ToolError(f"exim_dbmbuild: unable to open {source}: {error.strerror}", FAILED) from error
+        raise ToolError(f"exim_dbmbuild: unable to open {source}: {error.strerror}") from error
     with file:
         for line in file:
             yield line.decode("latin-1")

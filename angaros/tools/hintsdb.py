@@ -117,8 +117,10 @@ def _open(spool: str, database: str) -> HintsDb | None:
 
 
 def dumpdb() -> int:
-    """`exim_dumpdb [-z] [-k] spool database`."""
-    flags, _, rest = _arguments("z k")
+    """`exim_dumpdb [-z] [-k] spool database`, or `exim_dumpdb -L file` for any file that `dbm` lookups can read."""
+    flags, _, rest = _arguments("z k L")
+    if "L" in flags and len(rest) == 1:
+        return _dump_file(rest[0])
     if len(rest) != 2:
         return _usage("exim_dumpdb", " [-z] [-k]")
     hints = _open(rest[0], rest[1])
@@ -128,6 +130,20 @@ def dumpdb() -> int:
     for key, changed, record in hints.items(rest[1]):
         for line in [f"  {key}"] if "k" in flags else show(key, changed, record, "z" in flags):
             _say(line)
+    return 0
+
+
+def _dump_file(path: str) -> int:
+    from angaros.lookups.bdb import BdbError
+    from angaros.lookups.dbm import read_all
+
+    try:
+        records = read_all(path)
+    except (OSError, BdbError) as error:
+        print(f"** Failed to open hintsdb {path}: {getattr(error, 'strerror', None) or error}")
+        return 1
+    for key, value in records:
+        _say(f"{key.rstrip(chr(0))}\t{value.rstrip(chr(0))}")
     return 0
 
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 from angaros.spool.ids import DIGITS
-from angaros.tools.program import ToolError, complain, finish, long_options, settings, write
+from angaros.tools.program import ToolError, complain, finish, long_options, write
 
 _ID = re.compile(r"E?([0-9A-Za-z]{6})(?:-([0-9A-Za-z]{6}|[0-9A-Za-z]{11})-([0-9A-Za-z]{2}|[0-9A-Za-z]{4}))?-?")
 FAILED = 255
@@ -123,20 +123,29 @@ def show(moment: Moment, zones: set[str], with_pid: bool) -> str:
     return "".join(f"{line}{pid}\n" for line in lines)
 
 
-def _configured(config: list[str]) -> str:
+def _configured(files: str | None, macros: dict[str, str]) -> str:
+    """The option, from the configuration read here: a wrong one is no affair of the server's logs."""
+    from angaros.assembly.process import read_configuration
+    from angaros.config.site import read_site
+    from angaros.model.errors import ConfigError
+
+    site = read_site()
+    harness = None
+    if site.test_harness:
+        from angaros.config.harness import Harness
+
+        harness = Harness()
     try:
-        return settings(["localhost_number"], config).get("localhost_number", "")
-    except ToolError as error:
+        return read_configuration(files, macros, site, harness).main.localhost_number or ""
+    except ConfigError as error:
         if "localhost_number is greater than" in str(error):
             raise ToolError(f"localhost_number > {HOSTS[62]}", FAILED) from None
         raise ToolError(str(error), FAILED) from None
 
 
-def _host(given: str | None, config: list[str], base: int) -> int | None:
-    if given is None:
-        given = _configured(config)
-        if not given:
-            return None
+def _host(given: str, base: int) -> int | None:
+    if not given:
+        return None
     if not given.isdigit():
         raise ToolError("localhost_number must be a number >=0", FAILED)
     host = int(given)
@@ -147,7 +156,7 @@ def _host(given: str | None, config: list[str], base: int) -> int | None:
 
 
 def _run() -> int:
-    macros = [one for one in sys.argv[1:] if one.startswith("-D")]
+    macros = {one[2:].partition("=")[0]: one.partition("=")[2] for one in sys.argv[1:] if one.startswith("-D")}
     found, ids = long_options([one for one in sys.argv[1:] if not one.startswith("-D")], OPTIONS)
     chosen = dict(found)
     if "help" in chosen or not ids:
@@ -158,8 +167,8 @@ def _run() -> int:
         if chosen["base"] not in ("36", "62"):
             raise ToolError(f"unknown base option {chosen['base']}", FAILED)
         base = int(chosen["base"])
-    config = [*macros, *(["-C", chosen["C"]] if "C" in chosen else [])]
-    form = Form(base, _host(chosen.get("host"), config, base))
+    number = chosen["host"] if "host" in chosen else _configured(chosen.get("C"), macros)
+    form = Form(base, _host(number, base))
     zones = {key for key in chosen if key in ("unix", "zulu", "local")}
     for one in ids:
         moment = read_id(one, form)
