@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from angaros.acl.conditions.headers import collect_header
 from angaros.acl.points import MESSAGE_POINTS
 from angaros.logs.peer import host_and_ident
+from angaros.logs.text import printing
 from angaros.model.errors import ExpansionError, ForcedFailure
 from angaros.model.outcome import Outcome
 
@@ -133,7 +134,7 @@ def _log_warning(frame: Frame, peer: str) -> None:
     """The `log_message` of warn, once for each message."""
     if not frame.log_message:
         return
-    text = f"{peer} Warning: {frame.log_message}"
+    text = f"{peer} Warning: {printing(frame.log_message)}"
     failed = frame.state.failed_sender
     if failed is not None and failed.result.log_message and frame.log_message.lower() == "sender verify failed":
         text += f": {failed.result.log_message}"

@@ -72,7 +72,7 @@ def scan_directory(scope: Scope) -> str:
 
 def _envelope(scope: Scope, message: Message) -> str:
     sender = message.sender_address
-    lines = f"From {sender or 'MAILER-DAEMON'} {tod_bsdinbox(scope.services.clock.now())}\n"
+    lines = f"From MAILER-DAEMON {tod_bsdinbox(scope.services.clock.now())}\n"
     if sender:
         lines += f"X-Envelope-From: <{sender}>\n"
     if message.recipients:

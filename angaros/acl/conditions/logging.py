@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.lists.parse import split_list
+from angaros.logs.text import printing
 from angaros.model.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def logwrite(frame: Frame, argument: str) -> Outcome:
             return Outcome.ACCEPT
         targets, text = words, rest
     frame.scope.services.log.write(
-        text.lstrip(" \t\n"),
+        printing(text.lstrip(" \t\n")),
         message_id=frame.message.id,
         main="main" in targets or not targets,
         reject="reject" in targets,

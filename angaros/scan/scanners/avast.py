@@ -35,7 +35,7 @@ def scan(job: Job) -> str | None:
         channel.write(b"QUIT\n")
     finally:
         channel.close()
-    return _judge(found, final, pass_unscanned)
+    return _judge(job, found, final, pass_unscanned)
 
 
 def _line(channel: Channel) -> tuple[int, str]:
@@ -56,7 +56,7 @@ def _until_done(channel: Channel, found: list[str]) -> str:
             found.append(line)
 
 
-def _judge(found: list[str], final: str, pass_unscanned: bool) -> str | None:
+def _judge(job: Job, found: list[str], final: str, pass_unscanned: bool) -> str | None:
     trouble = ""
     for line in found:
         if _CLEAN.search(line):
@@ -70,6 +70,7 @@ def _judge(found: list[str], final: str, pass_unscanned: bool) -> str | None:
         elif int(error.group(1)) >= INTERNAL_ERRORS:
             if not pass_unscanned:
                 return _unescaped(error.group(2))
+            job.note(f"internal scanner error (ignored): {line}")
     if not final.startswith("200"):
         raise ScanDefer(final)
     if trouble:

@@ -89,5 +89,5 @@ def _try(job: Job, place: Place, retry: int) -> Channel | None:
             continue
         job.label = channel.label
         return channel
-    job.warnings.append(f"clamd: connection to {place.host}, port {place.ports[0]} failed ({problem})")
+    job.note(f"malware acl condition: clamd: connection to {place.host}, port {place.ports[0]} failed ({problem})")
     return None
