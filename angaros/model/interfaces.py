@@ -383,6 +383,10 @@ class Courier(Protocol):
         """errno (0 when it exists and is readable) of each path: `require_files`."""
         ...
 
+    def append_file(self, path: str, data: bytes, mode: int, owner: Owner) -> None:
+        """Append to a file as `owner`, creating it with `mode` (a filter's logwrite). OSError as it came."""
+        ...
+
     def run_command(
         self, argv: Sequence[str], owner: Owner, *, cwd: str = "/", timeout: float | None = None, max_output: int = 4096
     ) -> CommandRun:
