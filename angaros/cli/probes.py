@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from angaros.cli.context import Context, only_test
+from angaros.cli.context import Context, only_test, verbose
 from angaros.cli.output import write, write_line
 from angaros.model.scope import Scope
 from angaros.model.session import Session
@@ -49,12 +49,18 @@ def address_test(context: Context) -> int:
     """-bt."""
     from angaros.delivery.address_test import run
 
+    only_test(context.services)
+    verbose(context.services)
+
     return run(_probe_scope(context), context.call.arguments, "bt", verbose=context.call.verbose)
 
 
 def verify_addresses(context: Context) -> int:
     """-bv, -bvs."""
     from angaros.delivery.address_test import run
+
+    only_test(context.services)
+    verbose(context.services)
 
     return run(_probe_scope(context), context.call.arguments, context.call.mode, verbose=context.call.verbose)
 
