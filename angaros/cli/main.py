@@ -38,6 +38,10 @@ def run(program: str, arguments: Sequence[str]) -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return EX_FAIL
+    from angaros.daemon.process_info import answer
+
+    doing = DOING.get(call.mode, f"exim -{call.mode}")
+    answer(context.config, lambda: [doing])
     action: Callable[[Context], int] = _action(call)
     try:
         return action(context)
@@ -55,6 +59,16 @@ def _help() -> int:
     )
     return EX_FAIL
 
+
+DOING = {
+    "bm": "accepting a local non-SMTP message",
+    "bS": "accepting local batched SMTP messages",
+    "bs": "accepting a local SMTP message",
+    "daemon": "starting daemon",
+    "M": "delivering specified messages",
+    "q": "running queue",
+}
+"""What each mode says to `exiwhat`."""
 
 MODES: dict[str, tuple[str, str]] = {
     "be": ("probes", "expand_strings"),

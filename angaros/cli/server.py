@@ -118,6 +118,13 @@ class Server:
         queue = ", ".join(runs) if runs else "no queue runs"
         return f"exim {EXIM_VERSION} daemon started: pid={os.getpid()}, {queue}, {listen.describe(self.listeners)}"
 
+    def process_text(self) -> str:
+        """For `exiwhat`: `daemon(4.99): -q30m, listening ...`."""
+        from angaros import EXIM_VERSION
+
+        runs = [run_text(run) for run in self.call.queue_runs]
+        return f"daemon({EXIM_VERSION}): {', '.join(runs) if runs else 'no queue runs'}, {listen.describe(self.listeners)}"
+
 
 def run_text(run: object) -> str:
     """A periodic queue run as on the command line: `-q30m`, `-qGname/5m`."""
@@ -174,6 +181,7 @@ def start_daemon(context: Context) -> int:
         sockets=sockets,
         workers=worker_count(config),
         queue_runs=call.queue_runs,
+        describe=server.process_text,
     )
     pid_path = call.pid_file or config.main.pid_file_path or f"{config.main.spool_directory}/exim-daemon.pid"
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from angaros.config.config import Config
-from angaros.daemon import supervisor
+from angaros.daemon import process_info, supervisor
 from angaros.daemon.control import Channel, pair
 from angaros.daemon.shared import SharedCounters
 from angaros.model.errors import ConfigError
@@ -75,6 +75,8 @@ class Master:
     queue_runs: list[QueueRun] = field(default_factory=list)
     children: dict[int, Child] = field(default_factory=dict)
     stopping: bool = False
+    describe: Callable[[], str] = lambda: "daemon"
+    """For `exiwhat`."""
 
     def __post_init__(self) -> None:
         # Twice as many slots as workers: during a reload old and new ones live side by side.
@@ -106,6 +108,7 @@ class Master:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        process_info.answer(self.config, lambda: [self.describe()])
 
     def _on_signal(self, number: int, frame: object) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
@@ -161,6 +164,7 @@ class Master:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
+            process_info.answer(self.config, lambda: [f"{kind} process"])  # a worker says more as soon as it can
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the master decides
             ours.close()
             self._selector.close()

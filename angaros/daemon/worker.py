@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from angaros.daemon.control import Channel
 from angaros.daemon.couriers import RemoteCourier
 from angaros.daemon.listen import Listener
 from angaros.daemon.privilege import become
+from angaros.daemon.process_info import path_of, write_lines
 from angaros.daemon.shared import CONNECTIONS, DELIVERIES, QUEUE_RUNS, SharedCounters
 from angaros.model.interfaces import Log, Services
 from angaros.model.message import Message
@@ -82,6 +84,8 @@ class Worker:
         self.deliveries = 0
         self.runs = 0
         self.waiting: deque[Callable[[], None]] = deque()
+        self.activities: dict[object, str] = {}
+        """What is in hand, for `exiwhat`."""
 
     def _courier(self, services: Services) -> RemoteCourier:
         return RemoteCourier(self.place.courier_path, self.waiter)
@@ -100,6 +104,7 @@ class Worker:
                 self.loop.create_server(factory, sock=channel, backlog=place.config.main.smtp_connect_backlog)
             )
             self.servers.append(server)
+        self.loop.add_signal_handler(signal.SIGUSR1, self._say_what)
         place.channel.connection.setblocking(False)
         self.loop.add_reader(place.channel.fileno(), self._hear)
         gc.collect()
@@ -109,6 +114,11 @@ class Worker:
             self.loop.run_forever()
         finally:
             self.waiter.close()
+
+    def _say_what(self) -> None:
+        """SIGUSR1: a line for each thing in hand."""
+        waiting = [f"{len(self.waiting)} messages wait for their delivery"] if self.waiting else []
+        write_lines(path_of(self.place.config), [*self.activities.values(), *waiting] or ["worker: nothing in hand"])
 
     def _report(self, error: BaseException) -> None:
         """An error that no caller took: it must be seen."""
@@ -152,6 +162,7 @@ class Worker:
         def serve(stream: Any) -> None:
             counters, slot, host = self.place.counters, self.place.slot, stream.peer_address
             self.connections += 1
+            self.activities[stream] = f"handling incoming connection from [{host}]"
             counters.add(slot, CONNECTIONS)
             counters.add_host(slot, host, 1)
             try:
@@ -172,6 +183,7 @@ class Worker:
                 Conversation(self.services, session, stream, options).serve()
             finally:
                 self.connections -= 1
+                self.activities.pop(stream, None)
                 counters.add(slot, CONNECTIONS, -1)
                 counters.add_host(slot, host, -1)
                 self._leave_if_done()
@@ -209,7 +221,11 @@ class Worker:
     def _deliver(self, message: Message, lock: Any) -> None:
         from angaros.delivery.deliver import deliver_held
 
-        deliver_held(self.services, message, lock)
+        self.activities[message.id] = f"delivering {message.id}"
+        try:
+            deliver_held(self.services, message, lock)
+        finally:
+            self.activities.pop(message.id, None)
 
     # --- Queue runs ---------------------------------------------------------------------------------------------------
 
@@ -224,9 +240,11 @@ class Worker:
     def _run_queue(self, request: QueueRun) -> None:
         from angaros.delivery.runner import run_queue
 
+        self.activities[id(request)] = f"running queue {request.queue_name}".rstrip()
         try:
             run_queue(self.services, request)
         finally:
+            self.activities.pop(id(request), None)
             self.runs -= 1
             self.place.counters.add(self.place.slot, QUEUE_RUNS, -1)
             self._leave_if_done()

@@ -1,7 +1,7 @@
 """`exim_id_update`: change the ids of queued messages to the long form of Exim 4.97, or back for a downgrade.
 
-To be run while no Exim runs on the spool. Each message is moved in steps that a second run can finish: the new -D file first, then
-the -H file is renamed (from here on the message has its new name) and its contents are replaced, then the old -D file goes.
+To be run while no Exim runs on the spool. Each message is moved in steps that a second run can finish: the new -D file first,
+then the -H file is renamed (from here on the message has its new name) and its contents are replaced, then the old -D file goes.
 """
 
 from __future__ import annotations

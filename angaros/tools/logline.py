@@ -11,7 +11,8 @@ MESSAGE_ID = r"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[
 _STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?(?: [-+]\d{4})?"
 _LINE = re.compile(rf"({_STAMP}) (?:\[\d+\] )?(?:({MESSAGE_ID}) )?(.*)", re.DOTALL)
 _SYSLOG = re.compile(
-    r"(?:<\d+>)?(?:(?P<month>[A-Z][a-z]{2}) +(?P<day>\d+) (?P<time>\d\d:\d\d:\d\d)|(?P<date>\d{4}-\d\d-\d\d)T(?P<clock>\d\d:\d\d:\d\d)\S*)"
+    r"(?:<\d+>)?(?:(?P<month>[A-Z][a-z]{2}) +(?P<day>\d+) (?P<time>\d\d:\d\d:\d\d)"
+    r"|(?P<date>\d{4}-\d\d-\d\d)T(?P<clock>\d\d:\d\d:\d\d)\S*)"
     r" (?:\[[^\]]*\] )?\S+ (?:\[[^\]]*\] )?exim\w*(?:\[\d+\])?: (?:\[ID \d+ \S+\] )?(?:\[\d+[/\\]\d+\] )?(?P<rest>.*)",
     re.DOTALL,
 )
