@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from angaros.logs.debug import Debug
+from angaros.logs.debug import Debug, indentation
 from angaros.logs.paths import LogPath, parse_log_file_path
 from angaros.logs.selectors import DEFAULT_SELECTORS, parse_log_selector
 from angaros.logs.sinks import LogFile, Syslog
@@ -23,6 +23,7 @@ from angaros.logs.times import tod_log
 
 if TYPE_CHECKING:
     from angaros.config.main_options import MainOptions
+    from angaros.logs.debug_log import DebugLog
     from angaros.model.interfaces import Clock
     from angaros.model.message import Header, Message
 
@@ -110,6 +111,9 @@ class LogWriter:
         self._second = -1
         self._stamp = ""
         self._warned = not settings.path.multiple
+        self._debug_log: DebugLog | None = None
+        self._debug_log_selectors: frozenset[str] = frozenset()
+        self._debug_trigger = False
 
     # --- model.interfaces.Log -----------------------------------------------------------------------------------------
 
@@ -122,10 +126,50 @@ class LogWriter:
         debug = self.modes.debug
         if debug.shows(selector, hc):
             debug.show(text, indent)
+        if self._debug_log is not None and selector in self._debug_log_selectors:
+            self._debug_log.write(indentation(indent) + text)
 
     def debugging(self, selector: str, *, hc: bool = False) -> bool:
         """Whether `debug` with the same arguments would show something."""
-        return self.modes.debug.shows(selector, hc)
+        return self.modes.debug.shows(selector, hc) or (self._debug_log is not None and selector in self._debug_log_selectors)
+
+    def debug_control(
+        self, *, tag: str = "", opts: str = "", stop: bool = False, kill: bool = False, pretrigger: int = 0, trigger: str = ""
+    ) -> None:
+        """`control = debug/tag=.../opts=...`: debugging output goes to the debug log until the connection ends (`end_debug_log`).
+
+        `opts`: selectors as for -d. `pretrigger`: octets to hold back until `trigger` (`now`, or `paniclog` for the next panic
+        entry). `stop` ends it, `kill` removes the file too. Exim spec 44.22."""
+        if stop or kill:
+            self.end_debug_log(remove=kill)
+            return
+        if self._debug_log is None and self.settings.path.template:
+            from angaros.logs.debug import parse_selectors
+            from angaros.logs.debug_log import DebugLog
+
+            try:
+                self._debug_log_selectors = parse_selectors(opts)
+            except ValueError as error:
+                self.write(str(error), panic=True)
+                return
+            self._debug_log = DebugLog(self.file_path("debug") + tag, self._open_debug_log, pretrigger)
+        if self._debug_log is not None:
+            self._debug_trigger = trigger == "paniclog"
+            if trigger == "now":
+                self._debug_log.trigger()
+
+    def end_debug_log(self, *, remove: bool = False) -> None:
+        """Close what `debug_control` began."""
+        log, self._debug_log = self._debug_log, None
+        if log is not None:
+            log.remove() if remove else log.close()
+
+    def _open_debug_log(self, path: str) -> int:
+        file = LogFile(path, mode=self.settings.mode, owner=self.settings.owner)
+        file.append(b"")
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        file.close()
+        return fd
 
     def write(
         self,
@@ -217,6 +261,8 @@ class LogWriter:
 
     def _panic(self, line: str, data: bytes, *, copied: bool, saved: str = "") -> None:
         settings = self.settings
+        if self._debug_trigger and self._debug_log is not None:
+            self._debug_log.trigger()
         if self.modes.stderr and not self.modes.debug.selectors:
             self.modes.debug.raw(line)
         if settings.path.syslog and (not copied or settings.syslog_duplication):
