@@ -118,8 +118,9 @@ class Harness:
 
     def start_delivery(self) -> PredictableRandom:
         """Randomness of the next delivery process: seeded with 42 + 2 * count of deliveries."""
+        seed = 42 + 2 * self.deliveries
         self.deliveries += 1
-        return PredictableRandom(42 + 2 * self.deliveries)
+        return PredictableRandom(seed)
 
     def refusal_is_timeout(self, connect_timeout: int) -> bool:
         """Whether "connection refused" is to be taken for a time-out."""

@@ -218,7 +218,7 @@ def _entries(host: Host, full: str, answer: DnsAnswer, scope: Scope, query: Host
             was_ignored = True
             continue
         late = SPREAD if (":" in address) == query.ipv4_prefer else 0
-        key = base + late + (random.below(SPREAD) if len(answer.records) > 1 else 0)
+        key = base + late + random.below(SPREAD)
         dnssec = answer.authenticated and (host.mx < 0 or host.dnssec)
         name = full if host.mx < 0 else host.name
         entries.append(replace(host, name=name, address=str(address), sort_key=key, dnssec=dnssec, certificate_names=[str(name)]))
