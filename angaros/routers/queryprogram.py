@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from angaros.filters.forward_list import ListError, ListReader
 from angaros.model.delivery import Owner
 from angaros.model.errors import ConfigError, Why
 from angaros.model.interfaces import CommandRun
@@ -16,7 +17,6 @@ from angaros.routers.command import CommandError, set_up_command
 from angaros.routers.host_list import LookupPlan, look_up_hosts
 from angaros.routers.outcome import Answer, Mode
 from angaros.routers.redirect import add_child, verdict
-from angaros.routers.redirect_list import ListError, ListReader
 from angaros.routers.router import Run
 from angaros.routers.self_action import parse_self
 from angaros.routers.users import find_group_id, find_user_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from angaros.filters.forward_list import ListError, ListReader, Redirection
 from angaros.mime.addresses import AddressRules
 from angaros.model.delivery import Delivery, Owner
 from angaros.model.errors import ConfigError, ExpansionError, ForcedFailure, Why
@@ -19,7 +20,6 @@ from angaros.routers.address import child_of, inherit
 from angaros.routers.assign import UNSET, find_transport, set_directories, set_envelope, set_owner
 from angaros.routers.outcome import Answer, Mode
 from angaros.routers.redirect_file import FileAbsent, FileError, read_as, read_redirection
-from angaros.routers.redirect_list import ListError, ListReader, Redirection
 from angaros.routers.router import Run
 
 if TYPE_CHECKING:

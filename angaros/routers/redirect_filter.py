@@ -1,0 +1,150 @@
+"""A filter in place of a redirection list: run it as the user, take what it sets up. Exim spec 22.3, 22.10."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from angaros.filters.exim.run import FORBIDDEN_OPTIONS, FilterSetting, run_exim_filter
+from angaros.filters.outcome import FilterError, FilterOutcome, Item
+from angaros.model.delivery import Delivery
+from angaros.model.errors import Why
+from angaros.model.scope import Scope
+from angaros.model.text import concat
+from angaros.routers import redirect_notice
+from angaros.routers.address import child_of
+from angaros.routers.assign import set_envelope
+from angaros.routers.chain import chain_of
+from angaros.routers.outcome import Answer
+from angaros.routers.redirect import add_child, qualify_child, verdict
+from angaros.routers.router import Run
+
+
+def run_filter(run: Run, language: str, source: str) -> Answer:
+    """Run the filter and turn what it did into children or a verdict."""
+    try:
+        if language == "sieve":
+            from angaros.filters.sieve.run import run_sieve_filter
+
+            outcome = run_sieve_filter(source, sieve_setting(run))
+        else:
+            outcome = run_exim_filter(source, setting_of(run))
+    except FilterError as error:
+        if run.options.skip_syntax_errors and language == "exim":
+            redirect_notice.report(run, [str(error)], False)
+            return Answer.DECLINE
+        return run.defer(f"error in filter file: {error}", Why.BAD_REDIRECT)
+    return _act(run, outcome)
+
+
+def setting_of(run: Run) -> FilterSetting:
+    """What the options of the router permit."""
+    options = run.options
+    scope = run.scope.child()
+    forbidden = [name for name in FORBIDDEN_OPTIONS if options.get(f"forbid_filter_{name}")]
+    scope.local["expand_forbid"] = " ".join(forbidden)
+    allowed = frozenset(name for name in ("fail", "defer", "freeze") if options.get(f"allow_{name}"))
+    return FilterSetting(
+        scope,
+        allowed=allowed,
+        may_log=not options.forbid_filter_logwrite,
+        write_log=_log_writer(run),
+        own_addresses=own_addresses(scope),
+    )
+
+
+def own_addresses(scope: Scope) -> tuple[str, ...]:
+    """The addresses of the user who runs the filter."""
+    delivery = scope.delivery
+    assert delivery is not None
+    plain = f"{delivery.local_part}@{delivery.domain}"
+    full = f"{delivery.prefix}{delivery.local_part}{delivery.suffix}@{delivery.domain}"
+    return tuple({plain.lower(), full.lower()})
+
+
+def sieve_setting(run: Run) -> Any:
+    """What a Sieve filter needs to know."""
+    from angaros.filters.sieve.setting import SieveSetting
+
+    options, scope = run.options, run.scope
+
+    def expanded(name: str) -> str | None:
+        value = options.get(name)
+        return scope.expand(value) if value is not None else None
+
+    return SieveSetting(
+        scope.child(),
+        inbox=expanded("sieve_inbox") or "inbox",
+        useraddress=expanded("sieve_useraddress"),
+        subaddress=expanded("sieve_subaddress"),
+        vacation_directory=expanded("sieve_vacation_directory"),
+        mailto_owner=expanded("sieve_enotify_mailto_owner"),
+    )
+
+
+def _log_writer(run: Run) -> Any:
+    """Appends to a user's log file, as that user."""
+
+    def write(path: str, mode: int, text: str) -> None:
+        owner = run.delivery.owner
+        data = text.encode("latin-1")
+        if owner is not None and os.geteuid() != owner.uid:
+            run.scope.services.courier.append_file(path, data, mode, owner)
+            return
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+
+    return write
+
+
+def _act(run: Run, outcome: FilterOutcome) -> Answer:
+    if outcome.action and (outcome.action == "defer" or not outcome.items):
+        return verdict(run, outcome.action, outcome.text)
+    if not outcome.items:
+        return Answer.DISCARD if outcome.delivered else Answer.DECLINE
+    goes_on = _copy(run) if not outcome.delivered and not outcome.action else None
+    if not set_envelope(run):
+        return Answer.DEFER
+    for item in outcome.items:
+        _add(run, item)
+    if goes_on is not None:
+        run.outcome.new.insert(0, goes_on)
+    return verdict(run, outcome.action, outcome.text) if outcome.action else Answer.ACCEPT
+
+
+def _copy(run: Run) -> Delivery | None:
+    """Nothing significant was set up: the address itself goes on with the next router. Exim filter spec 3.8."""
+    routers = chain_of(run.scope.services).routers
+    if run.index + 1 >= len(routers):
+        return None
+    copy = child_of(run.delivery, run.delivery.address)
+    copy.start_router = routers[run.index + 1].name
+    return copy
+
+
+def _add(run: Run, item: Item) -> None:
+    if item.kind == "address":
+        child = add_child(run, "address", qualify_child(run, item.text))
+    elif item.kind == "file":
+        child = add_child(run, "file", _path(run, item.text))
+        child.file_mode = item.mode
+    elif item.kind == "pipe":
+        child = add_child(run, "pipe", concat(["|", item.text]))
+        child.pipe_expand_numeric = item.numeric
+        child.pipe_expand = dict(item.variables)
+    else:
+        child = add_child(run, "reply", concat([">", item.text]))
+        child.reply = item.reply
+    child.filter_generated = True
+    child.props.ignore_error = item.ignore_error
+    if item.errors_to is not None:
+        child.props.errors_to = item.errors_to
+
+
+def _path(run: Run, path: str) -> str:
+    """A relative path begins at `$home` (filter_prepend_home)."""
+    home = run.home
+    if path.startswith("/") or not home or not run.options.filter_prepend_home:
+        return path
+    return concat([home, "/", path])
