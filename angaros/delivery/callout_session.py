@@ -71,9 +71,10 @@ class CalloutSession:
         line = f"MAIL FROM:<{sender}>"
         features = self.session.client.features
         message = self.scope.message
-        if size and message is not None and message.message_size > 0 and "SIZE" in features:
+        octets = max(message.message_size, message.body_size_declared) if message is not None else 0
+        if size and octets > 0 and "SIZE" in features:
             addition = self.instance.options.size_addition
-            line += f" SIZE={message.message_size + (addition if addition >= 0 else SIZE_MARGIN)}"
+            line += f" SIZE={octets + (addition if addition >= 0 else SIZE_MARGIN)}"
         if message is not None and message.smtputf8 and "SMTPUTF8" in features:
             line += " SMTPUTF8"
         return self.session.client.command(line, f"MAIL FROM:<{sender}>")

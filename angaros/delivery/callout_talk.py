@@ -251,6 +251,7 @@ class _Conversation:
         """A permanent answer."""
         finding = self.finding
         finding.done, finding.outcome, finding.failure = True, Outcome.DENY, failure
+        reply = ascii_only(reply)
         if self.call.is_recipient:
             finding.user_message = f"Callout verification failed:\n{reply}"
         else:
@@ -261,3 +262,11 @@ class _Conversation:
 
     def _named(self, text: str) -> str:
         return f"{self.host.name} [{self.host.address}] : {printing(text)}"
+
+
+def ascii_only(text: str) -> str:
+    """A foreign reply as it may go to our client: cut before the first octet that is not ASCII."""
+    if text.isascii():
+        return text
+    end = next(index for index, char in enumerate(text) if char > "\x7f")
+    return f"{text[:end]}(truncated)"

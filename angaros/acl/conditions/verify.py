@@ -109,9 +109,10 @@ def _sender_outcome(frame: Frame, known: VerifiedSender, options: VerifyOptions)
         return outcome
     frame.state.failed_sender = known
     if outcome is Outcome.DEFER:
-        text = "Could not complete sender verify callout" if result.callout else "Could not complete sender verify"
-        frame.user_message = result.user_message if _shows_details(frame, result) and result.user_message else text
-        frame.log_message = text
+        frame.log_message = "Could not complete sender verify callout" if result.callout else "Could not complete sender verify"
+        details = _shows_details(frame, result)
+        text = (details and result.user_message) or frame.log_message
+        frame.user_message = text if details or result.callout else None
     else:
         frame.user_message = frame.log_message = "Sender verify failed"
     return outcome
@@ -153,8 +154,8 @@ def _recipient(frame: Frame, options: VerifyOptions) -> Outcome:
     outcome = _with_defer_ok(frame, result, options)
     if outcome is not Outcome.ACCEPT:
         shown = result.user_message or result.log_message
-        if outcome is Outcome.DEFER and result.callout and not _shows_details(frame, result):
-            shown = "Could not complete recipient verify callout"
+        if outcome is Outcome.DEFER and not _shows_details(frame, result):
+            shown = "Could not complete recipient verify callout" if result.callout else result.user_message
         frame.user_message = shown or None
         frame.log_message = result.log_message or None
     return outcome

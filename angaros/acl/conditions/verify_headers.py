@@ -89,18 +89,23 @@ def _header_sender(frame: Frame, request: Request) -> Outcome:
                     return outcome
                 if outcome is Outcome.DEFER:
                     worst = outcome
-    frame.log_message = "there is no valid sender in any header line"
+                elif frame.log_message:  # a syntax error ends the search
+                    return outcome
+    if worst is Outcome.DEFER:
+        frame.log_message = "all attempts to verify a sender in a header line deferred"
+    else:
+        frame.log_message = "there is no valid sender in any header line"
     return worst
 
 
 def _one_sender(frame: Frame, request: Request, header: Header, address: str, written: str) -> Outcome:
-    shown = f"<{address}>" if written.endswith(">") else address
-    if not address:
-        if written != "<>":
-            return Outcome.DENY
-        shown = "<>"
+    shown = f"<{address}>" if address and written.endswith(">") else address or written
     frame.trace(f"verifying {header.name}: header address {shown}")
     if not address:
+        error = extract_address(written, _rules(frame), allow_null=False).error
+        frame.log_message = like(
+            f"syntax error in '{header.name}:' header when scanning for sender: {error} in \"{written}\"", written
+        )
         return Outcome.DENY
     options = request.options
     scope = frame.scope.child()
