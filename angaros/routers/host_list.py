@@ -66,7 +66,7 @@ def look_up_hosts(run: Run, hosts: list[Host], plan: LookupPlan) -> list[Host] |
         if search.status == SECURITY:
             return run.defer("host lookup done insecurely", Why.DNS_DEFER)
         if search.status == FOUND_LOCAL:
-            if number > 0 and found:
+            if number > 0 and found and run.options.self != "send":
                 break
             answer = act_on_self(run, search.hosts[0])
             if answer is not Answer.ACCEPT:
