@@ -18,7 +18,7 @@ def _helo_to_show(session: Session) -> str:
         return ""
     if helo.startswith("[") and helo.endswith("]"):
         inside = helo[1:-1]
-        if inside[:5].lower() == "ipv6:":
+        if inside[:5].lower() in ("ipv4:", "ipv6:"):
             inside = inside[5:]
         return "" if inside.lower() == session.sender_host_address.lower() else helo
     return "" if helo.lower() == session.sender_host_name.lower() else helo
@@ -31,8 +31,8 @@ def sender_fullhost(session: Session, *, with_port: bool = False) -> str:
     address = f"[{session.sender_host_address}]"
     if with_port and session.sender_host_port > 0:
         address += f":{session.sender_host_port}"
-    helo = _helo_to_show(session)
     name = session.sender_host_name
+    helo = _helo_to_show(session) if name else session.sender_helo_name
     parts = [name] if name else []
     if helo:
         parts.append(f"({helo})")

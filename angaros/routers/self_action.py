@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from angaros.logs.peer import sender_fullhost
 from angaros.model.delivery import Host
 from angaros.model.errors import ConfigError
 from angaros.model.text import concat, like
@@ -41,9 +42,22 @@ def act_on_self(run: Run, host: Host) -> Answer:
     if action == "fail":
         delivery.extra["pass_message"] = True
         return Answer.FAIL
-    if action == "freeze" and run.mode is Mode.DELIVER:
-        delivery.special_action = "freeze"
+    if action == "freeze":
+        _log_freeze(run, text)
+        if run.mode is Mode.DELIVER:
+            delivery.special_action = "freeze"
     return Answer.DEFER
+
+
+def _log_freeze(run: Run, text: str) -> None:
+    """What is wrong with the domain; outside a delivery also whose address it was (Exim spec 15, `self = freeze`)."""
+    delivery, scope = run.delivery, run.scope
+    message_id = scope.message.id if scope.message is not None else ""
+    where = ""
+    if not message_id:
+        peer = sender_fullhost(scope.session) if scope.session is not None else ""
+        where = f" (while verifying <{delivery.address}> from host {peer})" if peer else f" (while routing <{delivery.address}>)"
+    scope.services.log.write(f"{text}: {delivery.domain}{where}", message_id=message_id)
 
 
 def change_domain(run: Run, domain: str, rewrite: bool) -> Answer:

@@ -127,6 +127,8 @@ def helo_is_valid(name: str, extra_chars: str = "", utf8: bool = False) -> bool:
         literal = name[1:-1]
         if literal[:5].upper() == "IPV6:":
             return is_ip_address(literal[5:]) == 6
+        if literal[:5].upper() == "IPV4:":  # wrong, but seen
+            return is_ip_address(literal[5:]) == 4
         return is_ip_address(literal) != 0
     if _DOMAIN_CHARS.fullmatch(name):
         return True

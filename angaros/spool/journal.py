@@ -78,12 +78,12 @@ class MessageLog:
         self._lines: list[str] = []
         self._made = False
 
-    def append(self, text: str, *, now: bool = False) -> None:
+    def append(self, text: str, *, now: bool = False, stamped: bool = True) -> None:
         """Add a line; the time stamp is put before it. `now`: write at once."""
         if self._opener is None:
             return
-        stamp = tod_log(self._clock.now(), with_zone=self._with_zone, millisec=self._millisec)
-        self._lines.append(f"{stamp} {text}\n")
+        stamp = tod_log(self._clock.now(), with_zone=self._with_zone, millisec=self._millisec) + " " if stamped else ""
+        self._lines.append(f"{stamp}{text}\n")
         if now:
             self.flush()
 
