@@ -107,7 +107,7 @@ class _Conversation:
             return
         if call.random and self._random():
             return
-        if not self._mail(call.sender) or not self._recipient():
+        if not self._mail(call.sender, size=call.is_recipient) or not self._recipient():
             return
         if call.postmaster is not None:
             self._postmaster(call.postmaster)
@@ -116,9 +116,9 @@ class _Conversation:
 
     # --- Steps -------------------------------------------------------------------------------------------------------
 
-    def _mail(self, sender: str) -> bool:
+    def _mail(self, sender: str, *, size: bool) -> bool:
         label = f"MAIL FROM:<{sender}>"
-        reply = self.session.mail(sender, size=self.call.is_recipient)
+        reply = self.session.mail(sender, size=size)
         if reply.ok:
             return True
         finding = self.finding
@@ -134,7 +134,7 @@ class _Conversation:
         local_part = self._random_local_part()
         if not local_part:
             return False
-        if not self._mail(self.call.sender):
+        if not self._mail(self.call.sender, size=False):
             return True
         address = f"{local_part}@{self.call.delivery.domain}"
         reply = self.session.command(f"RCPT TO:<{address}>")
