@@ -91,6 +91,7 @@ def _attempt(services: Services, message: Message, lock: SpoolLock | None, optio
 
 
 def _run(attempt: Attempt) -> DeliverStatus:
+    attempt.services.log.debug("v", f"delivering {attempt.message.id}")
     failure = ""
     if attempt.message.frozen:
         decision = freezing.consider(attempt)
@@ -104,8 +105,6 @@ def _run(attempt: Attempt) -> DeliverStatus:
         from angaros.delivery.system_filter import run_system_filter
 
         failure = run_system_filter(attempt)
-        if attempt.frozen_now:
-            return finish(attempt)
     if not attempt.extra.get("recipients_ignored"):
         take_recipients(attempt, failure)
     route_all(attempt)

@@ -40,6 +40,9 @@ def fail_timed_out(attempt: Attempt) -> None:
         attempt.log(text)
         attempt.msglog.append(text)
         delivery.timed_out = True
+        for name in ("message", "user_message"):
+            said = getattr(fate.result, name)
+            setattr(fate.result, name, f"{said}: retry timeout exceeded" if said else "retry timeout exceeded")
         attempt.failed.insert(0, Fate(delivery, fate.result))
         if attempt.services.config.main.event_action and not delivery.transport:
             raise_event(

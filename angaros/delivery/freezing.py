@@ -6,6 +6,7 @@ import os
 
 from angaros.delivery import report
 from angaros.delivery.attempt import Attempt, Fate
+from angaros.logs.text import printing
 from angaros.model.delivery import DeliveryResult
 from angaros.model.errors import AngarosError
 from angaros.model.text import octets
@@ -23,7 +24,7 @@ def consider(attempt: Attempt) -> str:
     if 0 < main.timeout_frozen_after <= now - message.received_time:
         _thaw(attempt)
         attempt.log_both("cancelled by timeout_frozen_after")
-        return "message has been frozen for too long"
+        return "delivery cancelled; message timed out"
     if message.is_bounce and 0 <= main.ignore_bounce_errors_after <= now - message.received_time:
         reason = "errmsg timer"
     elif options.thaw:
@@ -34,6 +35,7 @@ def consider(attempt: Attempt) -> str:
         attempt.log("Message is frozen", selector="skip_delivery")
         return SKIP
     _thaw(attempt)
+    message.manually_thawed = message.manually_thawed or options.thaw
     attempt.log_both(f"Unfrozen by {reason}")
     return ""
 
@@ -52,10 +54,14 @@ def freeze(attempt: Attempt) -> None:
     attempt.update_spool = True
     tell = attempt.services.config.main.freeze_tell
     if tell and not message.local_error_message and not attempt.extra.get("no_tell"):
-        about = attempt.freeze_reason.replace(": ", ".\n", 1) if not attempt.extra.get("bounce_frozen") else attempt.freeze_reason
+        about = attempt.freeze_reason
+        if attempt.extra.get("filter_frozen"):
+            about = about.replace("\n", " \n").replace(": ", ".\n", 1)
         text = f"Message {message.id} has been frozen{about}.\nThe sender is <{message.sender_address}>.\n"
         tell_someone(attempt, tell, attempt.deferred, "Message frozen", text)
-    attempt.log_both(f"Frozen{attempt.freeze_reason}")
+    text = f"Frozen{printing(attempt.freeze_reason)}"
+    attempt.log(text)
+    attempt.msglog.append(f"*** {text}", stamped=False)
 
 
 def tell_someone(attempt: Attempt, who: str, fates: list[Fate], subject: str, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from angaros.delivery.attempt import Attempt
+from angaros.delivery.attempt import Attempt, Fate
 from angaros.delivery.settle import fail, routing_result
 from angaros.model.delivery import Delivery
 from angaros.model.message import Recipient
@@ -15,13 +15,16 @@ TOO_MANY_RECEIVED = 'Too many "Received" headers - suspected mail loop'
 def take_recipients(attempt: Attempt, failure: str = "") -> None:
     """Queue every recipient that is not done; with `failure` each fails with that text."""
     message = attempt.message
-    loop = failure or (TOO_MANY_RECEIVED if _is_looping(attempt) else "")
+    loop = not failure and _is_looping(attempt)
     for number, recipient in enumerate(message.recipients):
         delivery = delivery_for(attempt, recipient, number)
         if delivery.unique in message.non_recipients:
             continue
-        if loop:
-            delivery.message = loop
+        if failure:
+            delivery.message = delivery.user_message = failure
+            attempt.failed.insert(0, Fate(delivery, routing_result(delivery, "fail")))  # logged already
+        elif loop:
+            delivery.message = delivery.user_message = TOO_MANY_RECEIVED
             fail(attempt, delivery, routing_result(delivery, "fail"))
         else:
             attempt.new.append(delivery)

@@ -114,7 +114,8 @@ def _conclude(attempt: Attempt, outcome: FilterOutcome) -> str:
         return CONTINUE
     if outcome.action == "defer":
         attempt.extra["recipients_ignored"] = True
-        _hold_all(attempt, outcome.text, Why.UNKNOWN)
+        attempt.log_both("Delivery deferred by system filter")
+        _hold_all(attempt, outcome.text, Why.UNKNOWN, quiet=True)
         return CONTINUE
     if outcome.delivered:
         _ignore_recipients(attempt)
@@ -135,7 +136,8 @@ def _add(attempt: Attempt, item: Item) -> None:
     """A delivery that the filter set up; its parent is `system-filter`."""
     parent = attempt.extra.get("filter_parent")
     if parent is None:
-        parent = attempt.extra["filter_parent"] = Delivery(PARENT, unique=PARENT)
+        domain = attempt.services.config.main.qualify_domain
+        parent = attempt.extra["filter_parent"] = Delivery(PARENT, PARENT, domain=domain, unique=PARENT)
     delivery = _special(attempt, item) if item.kind != "address" else new_delivery(item.text)
     delivery.parent = parent
     delivery.recipient_number = -1

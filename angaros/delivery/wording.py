@@ -60,7 +60,7 @@ def explain(delivery: Delivery, result: DeliveryResult, lead: str = "") -> str:
     out: list[str] = []
     if result.host is not None:
         out.append(f"  host {result.host.name} [{result.host.address}]\n")
-    text = result.user_message or result.message
+    text = result.user_message or (result.message if delivery.extra.get("pass_message") else "")
     if text:
         out.append(f"    {lead}{wrapped(text, len(lead))}\n")
     return "".join(out)

@@ -95,7 +95,7 @@ def _message(services: Services, login: str, sender: str | None, raw: str, body:
     message = Message(id="", sender_address=taint(sender), session=Session(originator_login=login))
     message.id = services.store.new_id() if services.store is not None else "000000-000000000-000"
     message.received_time = services.clock.now()
-    message.headers = split_headers(taint(head + "\n")) if head.strip() else []
+    message.headers = split_headers(taint(head.rstrip("\n") + "\n")) if head.strip() else []
     message.effects.caches["had_headers"] = bool(message.headers)
     _complete_headers(services, message)
     octets_ = rest.encode("latin-1")
@@ -104,7 +104,7 @@ def _message(services: Services, login: str, sender: str | None, raw: str, body:
     message.body_path, message.body_size = body.name, len(octets_)
     message.body_linecount = octets_.count(b"\n")
     message.body_zerocount = octets_.count(b"\0")
-    message.message_size = len(octets_) + sum(len(header.text) for header in message.headers)
+    message.message_size = len(raw.encode("latin-1"))
     message.deliver_firsttime = message.first_delivery = True
     return message
 

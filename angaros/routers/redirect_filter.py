@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import Any
 
 from angaros.filters.exim.run import FORBIDDEN_OPTIONS, FilterSetting, run_exim_filter
 from angaros.filters.outcome import FilterError, FilterOutcome, Item
 from angaros.model.delivery import Delivery
 from angaros.model.errors import Why
+from angaros.model.reply import Reply
 from angaros.model.scope import Scope
 from angaros.model.text import concat
-from angaros.routers import redirect_notice
+from angaros.routers import as_user, redirect_notice
 from angaros.routers.address import child_of
 from angaros.routers.assign import set_envelope
 from angaros.routers.chain import chain_of
@@ -22,19 +24,46 @@ from angaros.routers.router import Run
 
 def run_filter(run: Run, language: str, source: str) -> Answer:
     """Run the filter and turn what it did into children or a verdict."""
+    owner = run.delivery.owner
     try:
-        if language == "sieve":
-            from angaros.filters.sieve.run import run_sieve_filter
-
-            outcome = run_sieve_filter(source, sieve_setting(run))
+        if owner is not None and as_user.needed(owner):
+            packed = as_user.run_as(owner, lambda: asdict(_interpret(run, language, source)))
+            outcome = _unpacked(packed)
         else:
-            outcome = run_exim_filter(source, setting_of(run))
+            outcome = _interpret(run, language, source)
+    except as_user.ChildFailure as failure:
+        if failure.kind != "FilterError":
+            return run.defer(f"internal problem in {run.router.name} router: {failure.kind}: {failure}")
+        return _refuse(run, language, str(failure))
     except FilterError as error:
-        if run.options.skip_syntax_errors and language == "exim":
-            redirect_notice.report(run, [str(error)], False)
-            return Answer.DECLINE
-        return run.defer(f"error in filter file: {error}", Why.BAD_REDIRECT)
+        return _refuse(run, language, str(error))
     return _act(run, outcome)
+
+
+def _interpret(run: Run, language: str, source: str) -> FilterOutcome:
+    if language == "sieve":
+        from angaros.filters.sieve.run import run_sieve_filter
+
+        return run_sieve_filter(source, sieve_setting(run))
+    return run_exim_filter(source, setting_of(run))
+
+
+def _unpacked(packed: dict[str, Any]) -> FilterOutcome:
+    """What came back from the child that ran as the user."""
+    items = []
+    for item in packed.pop("items"):
+        reply = item.pop("reply")
+        item["numeric"] = tuple(item["numeric"])
+        items.append(Item(**item, reply=Reply(**reply) if reply is not None else None))
+    return FilterOutcome(**packed, items=items)
+
+
+def _refuse(run: Run, language: str, error: str) -> Answer:
+    """The filter cannot be used."""
+    if run.options.skip_syntax_errors and language == "exim":
+        redirect_notice.report(run, [error], False)
+        return Answer.DECLINE
+    return run.defer(f"error in filter file: {error}", Why.BAD_REDIRECT)
 
 
 def setting_of(run: Run) -> FilterSetting:

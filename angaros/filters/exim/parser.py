@@ -141,7 +141,9 @@ class Parser:
         word = self.words.word()
         if word not in ("add", "remove", "charset"):
             if self.system:
-                raise FilterError(f'"add", "remove", or "charset" expected after "headers" near line {self.words.line} of filter file')
+                raise FilterError(
+                    f'"add", "remove", or "charset" expected after "headers" near line {self.words.line} of filter file'
+                )
         if word != "charset" and not self.system:
             text = f"header addition and removal is available only in system filters: near line {self.words.line} of filter file"
             raise FilterError(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from angaros.filters.outcome import FilterError
 
 _SPACE = " \t\r\f\v\n"
+_BLANKS = frozenset(" \t")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _OCTAL = "01234567"
 _HEX = "0123456789abcdefABCDEF"
@@ -97,13 +98,17 @@ class Words:
 
     def _escaped(self) -> str:
         """What follows a backslash in quotes."""
-        char = self.peek()
-        self.pos += 1
-        if char == "\n":
+        blank = self.pos
+        while self.text[blank : blank + 1] in _BLANKS:
+            blank += 1
+        if self.text[blank : blank + 1] == "\n":  # continued on the next line; blanks on both sides go
             self.line += 1
-            while self.peek() in (" ", "\t"):
+            self.pos = blank + 1
+            while self.peek() in _BLANKS:
                 self.pos += 1
             return ""
+        char = self.peek()
+        self.pos += 1
         if char == "x":
             return self._number(_HEX, 2, 16)
         if char and char in _OCTAL:
