@@ -104,13 +104,7 @@ def between_chunks(c: Conversation, command: Command) -> bool:
     """Deal with a command that comes while more chunks are due; True when it needs no more handling."""
     incoming = c.extra.get("incoming")
     if incoming is None:
-        if c.extra.get("only_rset") and command.verb not in ("RSET", "QUIT", "EHLO", "HELO"):
-            c.say("503 only RSET accepted now")
-            if command.verb == "BDAT" and (parsed := parse_bdat(command.argument)) is not None:
-                _swallow(c, parsed[0])
-            return True
-        c.extra.pop("only_rset", None)
-        return False
+        return _after_fault(c, command)
     if command.verb in ("BDAT", "NOOP"):
         return False
     if command.verb == "QUIT":
@@ -121,5 +115,19 @@ def between_chunks(c: Conversation, command: Command) -> bool:
     if command.verb in ("RSET", "EHLO", "HELO"):
         return False
     c.say("503 only BDAT permissible after non-LAST BDAT")
-    c.extra["only_rset"] = True
+    c.extra["only_rset"] = incoming
     return True
+
+
+def _after_fault(c: Conversation, command: Command) -> bool:
+    """The client broke the sequence of chunks: only RSET helps, or leaving."""
+    broken = c.extra.get("only_rset")
+    if broken is not None and command.verb not in ("RSET", "QUIT", "EHLO", "HELO"):
+        c.say("503 only RSET accepted now")
+        if command.verb == "BDAT" and (parsed := parse_bdat(command.argument)) is not None:
+            _swallow(c, parsed[0])
+        return True
+    if broken is not None and command.verb == "QUIT":
+        broken.log_lost()
+    c.extra.pop("only_rset", None)
+    return False

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FIRST_IS_MAIL = ("RSET", "HELO", "EHLO", "AUTH", "STARTTLS")
 """Commands whose first use (RSET: after each message) does not count as nonmail. Exim spec 14, smtp_accept_max_nonmail."""
+SYNC_AGAIN = frozenset({"HELO", "EHLO", "MAIL", "RCPT", "DATA"})
+"""Commands for which synchronization is checked again before the reply leaves. Exim spec 14, smtp_enforce_sync"""
 SHOWN_INPUT = 32
 """Octets of premature input in the log line."""
 SHOWN_GREETING_INPUT = 150
@@ -88,7 +90,7 @@ class Conversation:
         "esmtp", "helo_seen", "helo_required", "helo_verify", "accept_junk_helo", "unqualified_sender", "unqualified_recipient",
         "unknown_commands", "mail_count", "first_used", "nonmail_checked", "counts_nonmail", "connection_id", "receiver",
         "dialogue", "proxy_failed", "rate_limited", "message_limit", "notquit_done", "logged_connection", "command",
-        "delivery_count", "_out", "extra",
+        "delivery_count", "exit_status", "_out", "extra",
     )  # fmt: skip
 
     def __init__(self, services: Services, session: Session, stream: Stream, options: SessionOptions | None = None) -> None:
@@ -127,6 +129,8 @@ class Conversation:
         self.logged_connection = False
         self.command: Command | None = None
         self.delivery_count = 0
+        self.exit_status = 0
+        """For -bs: 1 when the session was dropped for too many errors."""
         self._out: list[bytes] = []
         self.extra: dict[str, Any] = {}
         session.effects.flush = self.flush
@@ -169,6 +173,10 @@ class Conversation:
     def finish(self) -> None:
         """The end: what is written leaves, and the session is closed."""
         self.flush()
+        self.log_no_mail()
+        from angaros.inbound.chunks import abandon_chunks
+
+        abandon_chunks(self)
         self.core.close()
 
     def timeout(self) -> float | None:
@@ -213,6 +221,7 @@ class Conversation:
             return
         if command.verb and not command.syntax.mail and self._is_nonmail(command.verb) and self._count_nonmail():
             return
+        mark = len(self._out)
         txn = self.txn
         txn.last_was_rcpt, txn.was_rcpt = txn.was_rcpt, False
         txn.last_was_rejected_mail, txn.was_rejected_mail = txn.was_rejected_mail, False
@@ -227,6 +236,11 @@ class Conversation:
             HANDLERS[command.verb](self, command)
             if command.verb in ("MAIL", "RCPT") and self.core.pending:
                 self.txn.extra["pipelined"] = True
+            if not self.done and command.verb in SYNC_AGAIN and self._too_early(command.syntax):
+                del self._out[mark:]  # the peer did not wait while policy took its time
+                self.receiver = None
+                self.core.begin_commands()
+                self.sync_error(command)
         else:
             self._unrecognized(command)
 
@@ -309,8 +323,8 @@ class Conversation:
         if self.unknown_commands > self.main.smtp_max_unknown_commands:
             host = host_and_ident(self.session, self.log, flag=False)
             shown = printable(command.line[:100])
-            self.log.write(f'SMTP call from {host} dropped: too many unrecognized commands (last was "{shown}")', reject=True)
             self.notquit("bad-commands", "500", "Too many unrecognized commands")
+            self.log.write(f'SMTP call from {host} dropped: too many unrecognized commands (last was "{shown}")', reject=True)
             self.done = True
             return
         self.protocol_error("syntax", 500, "", "unrecognized command")
@@ -340,6 +354,7 @@ class Conversation:
             reject=True,
         )
         self.notquit("bad-command", f"{code or 501}", "Too many syntax or protocol errors")
+        self.exit_status = 1
         self.done = True
 
     # Output.
@@ -389,6 +404,7 @@ class Conversation:
         self.message = Message(session=session)
         submission = self.options.submission
         self.message.dont_deliver = submission.dont_deliver
+        self.message.message_size = -1
         self.message.local = not session.sender_host_address
         self.message.allow_unqualified_sender = self.unqualified_sender
         self.message.allow_unqualified_recipient = self.unqualified_recipient
@@ -468,7 +484,7 @@ class Conversation:
 
     def lost(self, error: str = "") -> None:
         """The peer closed the connection."""
-        taker = self.receiver or self.extra.get("incoming")
+        taker = self.receiver or self.extra.get("incoming") or self.extra.get("only_rset")
         if taker is not None:
             taker.connection_lost(error)
         else:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from angaros.inbound import accept
+from angaros.inbound.mail import set_own_sender
 from angaros.inbound.prdr import per_recipient
 from angaros.inbound.receive import How, Reception
 from angaros.inbound.rejection import refuse, user_message
 from angaros.inbound.report import connection_info, since
 from angaros.logs.peer import host_and_ident, sender_fullhost
+from angaros.model.message import Header
 from angaros.model.outcome import Outcome, Verdict
 from angaros.model.text import concat
 from angaros.smtp.replies import GO_AHEAD
@@ -86,6 +88,7 @@ class Incoming:
         self.chunk_total = 0
         self.chunk_size = 0
         limit = c.message_limit
+        set_own_sender(c)
         how = How(
             bdat=bdat,
             size_limit=limit,
@@ -186,8 +189,6 @@ class Arrivals:
         if self.reception.problem is not None:
             self._problem()
             return
-        if self._peer_is_gone():
-            return
         accept.merge_headers(self.reception)
         if not self._content_is_fine():
             self.reception.abandon()
@@ -223,9 +224,7 @@ class Arrivals:
     def _headers_so_far(self) -> list[Any]:
         if self.message.headers:
             return self.message.headers
-        from angaros.mime.headers import split_headers
-
-        return list(split_headers("".join(self.reception.reader.lines)))
+        return [Header(line) for line in self.reception.reader.lines]
 
     def _peer_is_gone(self) -> bool:
         """Whether the peer closed before it could see the reply: it will send the message again. Exim spec 53.5"""
@@ -322,6 +321,8 @@ class Arrivals:
             self._answer()
             c.raw("\n**** SMTP testing: that is not a real message id!\n\n")
             return
+        if self._peer_is_gone():
+            return
         accept.note_policy(self.reception)
         try:
             lock = accept.make_safe(self.reception)
@@ -358,7 +359,7 @@ class Arrivals:
             c.respond(effects.fake_response, effects.fake_response_text or FAKE_TEXT)
             return
         if incoming.bdat:
-            c.say(f"250- {incoming.chunk_size} byte chunk, total {incoming.chunk_total}")
+            c.say(f"250- {incoming.chunk_size} byte chunk, total {self._chunk_total()}")
         text = c.txn.extra.get("data_message", "")
         summary = c.txn.extra.get("prdr_summary")
         if summary:
@@ -367,6 +368,13 @@ class Arrivals:
             user_message(c, "data", text)
         else:
             c.say(f"250 OK id={message.id}")
+
+    def _chunk_total(self) -> int:
+        """Octets of the message with CRLF line ends, as it is kept (a missing empty line after the header counts)."""
+        if self.message.wireformat:
+            return self.incoming.chunk_total
+        lines: int = self.message.effects.caches.get("received_linecount", 0)
+        return self.reception.read + lines
 
     def _next(self, lock: Any) -> None:
         """Deliver or queue."""

@@ -29,7 +29,10 @@ def start(c: Conversation) -> None:
         session.protocol = protocol_name(c)
     if c.done or not _limits_are_fine(c):
         return
-    if session.sender_host_address and not _peer_is_welcome(c):
+    if not session.sender_host_address:
+        c.unqualified_sender = c.unqualified_recipient = not c.options.submission.unqualified
+        c.message.allow_unqualified_sender = c.message.allow_unqualified_recipient = c.unqualified_sender
+    elif not _peer_is_welcome(c):
         return
     if c.options.batched:
         session.batched = True

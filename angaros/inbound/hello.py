@@ -121,9 +121,6 @@ def _hello(c: Conversation) -> str:
 def protocol_name(c: Conversation) -> str:
     """`$received_protocol`: smtp, esmtps, local-esmtp, ... # RFC 3848"""
     session = c.session
-    claimed = c.options.submission.claims.protocol
-    if claimed and c.options.local:
-        return claimed
     local = "" if session.sender_host_address else "local-"
     if c.options.batched:
         return "local-bsmtp" if local else "bsmtp"

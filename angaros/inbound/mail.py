@@ -68,10 +68,11 @@ def _accept(c: Conversation, command: Command) -> None:
     message.sender_address = message.raw_sender = found.address
     if message.smtputf8 and not c.session.protocol.startswith("utf8"):
         c.session.protocol = f"utf8{c.session.protocol}"
+    if message.body_size_declared:
+        message.message_size = message.body_size_declared
     if _too_big(c) or _no_space(c) or not _qualified(c, rest, found.domain):
         message.sender_address = message.raw_sender = ""
         return
-    _own_sender(c)
     _submitter(c)
     _policy(c, rest)
 
@@ -114,7 +115,7 @@ def _qualified(c: Conversation, given: str, domain: int) -> bool:
     message = c.message
     if domain or not message.sender_address:
         return True
-    if c.unqualified_sender or (c.options.local and not c.session.sender_host_address):
+    if c.unqualified_sender:
         message.sender_address = concat([message.sender_address, "@", c.main.qualify_domain or ""])
         message.raw_sender = message.sender_address
         return True
@@ -132,8 +133,9 @@ def _host_lookup_note(c: Conversation) -> str:
     return c.session.host_lookup_msg
 
 
-def _own_sender(c: Conversation) -> None:
-    """An untrusted local caller is the sender, whatever MAIL says. Exim spec 5.2, 14 (untrusted_set_sender)"""
+def set_own_sender(c: Conversation) -> None:
+    """An untrusted local caller is the sender of the message, whatever MAIL said; policy for MAIL and RCPT sees what it said.
+    Exim spec 5.2, 14 (untrusted_set_sender)"""
     if not c.options.local or c.options.host_checking:
         return
     from angaros.inbound.sender import may_set_sender, own_address

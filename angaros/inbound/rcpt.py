@@ -88,7 +88,7 @@ def _recipient(c: Conversation, command: Command) -> None:
 
 def qualify_recipient(c: Conversation, given: str, address: str) -> str | None:
     """Add `qualify_recipient` where that is allowed; `postmaster` always is. # RFC 5321 4.5.1"""
-    if c.unqualified_recipient or (c.options.local and not c.session.sender_host_address) or address.lower() == "postmaster":
+    if c.unqualified_recipient or address.lower() == "postmaster":
         return concat([address, "@", c.main.qualify_recipient or ""])
     if c.txn.was_rcpt:
         c.txn.rcpt_fail += 1

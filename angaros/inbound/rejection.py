@@ -79,9 +79,11 @@ def refuse(
     if reply.wrong:
         c.log.write(reply.wrong, panic=True)
         if log_text == verdict.user_message:
-            log_text = reply.text
+            log_text = f"{reply.code} {reply.text}"
     _sender_failure(c, verdict, reply.code)
     host = host_and_ident(c.session, c.log)
+    if c.log.selected("connection_id"):
+        host += f" Ci={c.connection_id}"
     info = sender_info(c) if where in WITH_SENDER else ""
     tail = f": {log_text}" if log_text else ""
     spf = c.message.effects.caches.get("spf_tag", "")

@@ -27,7 +27,7 @@ def do_noop(c: Conversation, command: Command) -> None:
 def do_help(c: Conversation, command: Command) -> None:
     """The commands of this session. Exim spec 14"""
     main = c.main
-    words = ["AUTH" if c.services.config.authenticators else ""]
+    words = ["AUTH"]
     words.append("STARTTLS" if c.session.tls is None and main.tls_advertise_hosts not in (None, "") else "")
     words += ["HELO", "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "NOOP", "QUIT", "RSET", "HELP"]
     for verb, option in (("ETRN", main.acl_smtp_etrn), ("EXPN", main.acl_smtp_expn), ("VRFY", main.acl_smtp_vrfy)):

@@ -33,8 +33,9 @@ def serve_stdio(services: Services, options: SessionOptions, *, in_fd: int = 0, 
     if options.host_checking:
         return _host_check(services, options, stream)
     session = _session(services, options, stream, in_fd)
-    Conversation(services, session, stream, options).serve()
-    return 0
+    conversation = Conversation(services, session, stream, options)
+    conversation.serve()
+    return conversation.exit_status
 
 
 def _session(services: Services, options: SessionOptions, stream: Stream, in_fd: int) -> Session:

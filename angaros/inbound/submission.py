@@ -9,6 +9,7 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import getpid
 from typing import TYPE_CHECKING, Any
 
 from angaros.inbound import accept
@@ -158,9 +159,7 @@ class LocalMessage:
     def run_start_acl(self) -> None:
         """acl_not_smtp_start: only side effects. Exim spec 44.3"""
         if self.main.acl_not_smtp_start is not None:
-            verdict = self._run_acl("notsmtp_start", self.main.acl_not_smtp_start)
-            if verdict.outcome is Outcome.ERROR:
-                self.services.log.write(f"ACL for non-SMTP start returned ERROR: {verdict.log_message}", panic=True)
+            self._run_acl("notsmtp_start", self.main.acl_not_smtp_start)
 
     def _refused(self, verdict: Verdict) -> Fault:
         message = self.message
@@ -202,7 +201,7 @@ class LocalMessage:
         """Into the spool, into the log, and on. Raises OSError when it cannot be stored."""
         reception, message = self.reception, self.message
         assert reception is not None
-        facts = accept.Facts(reference=self.options.claims.message_reference or "")
+        facts = accept.Facts(connection_id=str(getpid()), reference=self.options.claims.message_reference or "")
         if not message.recipients:
             accept.log_arrival(reception, facts)
             accept.discard_all(reception, "non-SMTP ACL", self.discarded_log)

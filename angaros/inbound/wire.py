@@ -100,6 +100,7 @@ class HeaderReader:
         if self.crlf is None:
             self.crlf = ends_crlf
         if not ends_crlf and self.kind == BDAT_HEADER:
+            self.lines.append(buffer[start:end].decode("latin-1") + "\n")
             raise HeaderProblem("crlf")
         if not ends_crlf and self.crlf:
             self._pending += buffer[start:end].replace(b"\r", b"\n ") + b"\n "
