@@ -54,19 +54,21 @@ _PLAIN = "Verification failed for <{address}>\n{text}"
 def _sender_failure(state: RunState) -> SenderFailure | None:
     """Details of the sender verification that failed, the first time. Exim spec 44.50."""
     known = state.failed_sender
-    if known is None or known.told:
+    if known is None:
         return None
-    known.told = True
+    told, known.told = known.told, True
     result = known.result
     deferred = result.outcome is Outcome.DEFER
     lines = ""
     if deferred:
         if state.temp_details:
             lines = result.log_message
-    elif result.user_message:
+    elif result.user_message and not told:
         pattern = {"postmaster": _POSTMASTER, "mail": _SETUP}.get(result.failure, _PLAIN)
         lines = pattern.format(address=known.address, text=result.user_message)
-    return SenderFailure(known.address, result.log_message, deferred, lines)
+    if told and not lines:
+        return None
+    return SenderFailure(known.address, result.log_message, deferred, lines, told)
 
 
 def first_line(text: str) -> str:

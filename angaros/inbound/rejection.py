@@ -110,14 +110,15 @@ def _sender_failure(c: Conversation, verdict: Verdict, code: int) -> None:
     failure = verdict.sender_failure
     if failure is None:
         return
-    what = "defer" if failure.deferred else "fail"
-    reason = f": {failure.log}" if failure.log else ""
-    host = host_and_ident(c.session, c.log)
-    c.log.write(
-        concat([f"{host}{tls_fields(c.session, c.log)} sender verify {what} for <{failure.address}>", reason]),
-        selector="sender_verify_fail",
-        reject=True,
-    )
+    if not failure.told:
+        what = "defer" if failure.deferred else "fail"
+        reason = f": {failure.log}" if failure.log else ""
+        host = host_and_ident(c.session, c.log)
+        c.log.write(
+            concat([f"{host}{tls_fields(c.session, c.log)} sender verify {what} for <{failure.address}>", reason]),
+            selector="sender_verify_fail",
+            reject=True,
+        )
     if failure.lines:
         c.respond(str(code), failure.lines, final=False)
 

@@ -30,6 +30,17 @@ if TYPE_CHECKING:
 LAST_WORDS = "exim: could not open panic log - aborting: see message(s) above"
 ENVELOPE_RECIPIENTS = 5
 """Recipients that the reject log shows; dots stand for the rest."""
+MAX_ENTRY = 8192
+"""Octets of a reject log entry, details included: a sender of large headers shall not fill the disk with refusals."""
+TRUNCATED = "\n*** truncated ***\n"
+ROOM_FOR_MARK = 100
+
+
+def bounded(line: str, details: str) -> str:
+    """`details`, cut and marked when the entry would be longer than Exim's."""
+    if len(line) + len(details) <= MAX_ENTRY:
+        return details
+    return details[: max(0, MAX_ENTRY - ROOM_FOR_MARK - len(line))].removesuffix("\n") + TRUNCATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +209,7 @@ class LogWriter:
         if modes.testing:
             return
         line = f"{self._prefix()}{message_id} {text}\n" if message_id else f"{self._prefix()}{text}\n"
-        self._spread(line, main, reject, panic, self._reject_details(headers, envelope) if reject else "")
+        self._spread(line, main, reject, panic, bounded(line, self._reject_details(headers, envelope)) if reject else "")
 
     # --- more ---------------------------------------------------------------------------------------------------------
 

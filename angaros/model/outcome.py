@@ -49,6 +49,8 @@ class SenderFailure:
     deferred: bool = False
     lines: str = ""
     """Text of the lines before the final response line (`Verification failed for <...>` and so on); "" for none."""
+    told: bool = False
+    """The line in the log was written before."""
 
 
 @dataclass(frozen=True, slots=True)

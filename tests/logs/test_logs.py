@@ -15,7 +15,7 @@ from angaros.logs.selectors import DEFAULT_SELECTORS, SELECTORS, parse_log_selec
 from angaros.logs.sinks import split_for_syslog
 from angaros.logs.text import printing, quoted
 from angaros.logs.times import duration, duration_precise, tod_log
-from angaros.logs.writer import LogModes, LogSettings, LogWriter
+from angaros.logs.writer import LogModes, LogSettings, LogWriter, bounded
 from angaros.model.delivery import Delivery, DeliveryResult, Host
 from angaros.model.errors import ConfigError
 from angaros.model.message import Header, Message, Recipient
@@ -148,6 +148,12 @@ def test_durations() -> None:
     assert duration_precise(0.3041, millisec=True) == "0.304s"
     assert duration_precise(65.2, millisec=True) == "1m5s"
     assert len(tod_log(1.25, with_zone=True, millisec=True)) == 29
+
+
+def test_reject_details_are_bounded() -> None:
+    assert bounded("line\n", "details\n") == "details\n"
+    cut = bounded("line\n", "T To: x\n" * 2000)
+    assert cut.endswith("\n*** truncated ***\n") and len(cut) < 8192
 
 
 def test_printing() -> None:

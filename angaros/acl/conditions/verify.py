@@ -110,7 +110,7 @@ def _sender_outcome(frame: Frame, known: VerifiedSender, options: VerifyOptions)
     frame.state.failed_sender = known
     if outcome is Outcome.DEFER:
         frame.log_message = "Could not complete sender verify callout" if result.callout else "Could not complete sender verify"
-        details = _shows_details(frame, result)
+        details = _shows_details(frame)
         text = (details and result.user_message) or frame.log_message
         frame.user_message = text if details or result.callout else None
     else:
@@ -118,13 +118,12 @@ def _sender_outcome(frame: Frame, known: VerifiedSender, options: VerifyOptions)
     return outcome
 
 
-def _shows_details(frame: Frame, result: VerifyResult) -> bool:
+def _shows_details(frame: Frame) -> bool:
+    """Whether the peer hears why a verification deferred."""
     if not frame.scope.services.config.main.smtp_return_error_details:
         return False
-    if result.callout or result.pass_message:
-        frame.state.temp_details = True
-        return True
-    return False
+    frame.state.temp_details = True
+    return True
 
 
 def _with_defer_ok(frame: Frame, result: VerifyResult, options: VerifyOptions) -> Outcome:
@@ -154,7 +153,7 @@ def _recipient(frame: Frame, options: VerifyOptions) -> Outcome:
     outcome = _with_defer_ok(frame, result, options)
     if outcome is not Outcome.ACCEPT:
         shown = result.user_message or result.log_message
-        if outcome is Outcome.DEFER and not _shows_details(frame, result):
+        if outcome is Outcome.DEFER and not _shows_details(frame):
             shown = "Could not complete recipient verify callout" if result.callout else result.user_message
         frame.user_message = shown or None
         frame.log_message = result.log_message or None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from angaros.logs.text import printing
 from angaros.mime.addresses import AddressRules, extract_address, split_address_list
 from angaros.mime.headers import header_syntax_error
 from angaros.model.outcome import Outcome
@@ -49,7 +50,7 @@ def _header_syntax(frame: Frame) -> Outcome:
     )
     if not error:
         return Outcome.ACCEPT
-    frame.log_message = error
+    frame.log_message = printing(error)
     return Outcome.DENY
 
 
