@@ -63,7 +63,7 @@ class Courier:
     def serve(self) -> None:
         """Until told to stop."""
         signal.signal(signal.SIGTERM, self._stop)
-        self.listener.setblocking(True)
+        self.listener.setblocking(False)  # during a reload two couriers share it: the other one may be faster
         self.selector.register(self.listener, selectors.EVENT_READ)
         while not self.stopping:
             for key, _ in self.selector.select(1.0):
@@ -78,7 +78,10 @@ class Courier:
         self.stopping = True
 
     def _accept(self) -> None:
-        channel, _ = self.listener.accept()
+        try:
+            channel, _ = self.listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
         if peer_of(channel)[1] not in self.allowed:
             channel.close()
             return
