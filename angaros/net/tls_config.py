@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from angaros.config.settings import split_list
 from angaros.model.errors import ExpansionError, ForcedFailure
+from angaros.model.text import taint
 from angaros.model.tls import TlsFacts
 from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, VERIFY_TRY, ContextCache, TlsContext, TlsError, TlsHooks, TlsSettings
 
@@ -18,21 +19,23 @@ if TYPE_CHECKING:
     from angaros.model.scope import Scope
 
 
-def expand_setting(text: str | None, name: str, scope: Scope) -> str:
-    """An expanded TLS option; "" when unset or when the expansion is forced to fail. Raises `TlsError`."""
+def expand_setting(text: str | None, name: str, scope: Scope, *, strict: bool = False) -> str:
+    """An expanded TLS option; "" when unset or, unless `strict`, when the expansion is forced to fail. Raises `TlsError`."""
     if not text:
         return ""
     try:
         return scope.expand(text).strip()
     except ForcedFailure:
+        if strict:
+            raise TlsError(f"expansion of {name} failed") from None
         return ""
     except ExpansionError as error:
         raise TlsError(f"expansion of {name} failed: {error}") from None
 
 
-def expand_files(text: str | None, name: str, scope: Scope) -> tuple[str, ...]:
+def expand_files(text: str | None, name: str, scope: Scope, *, strict: bool = False) -> tuple[str, ...]:
     """An expanded list of files."""
-    return tuple(item for item in split_list(expand_setting(text, name, scope)) if item)
+    return tuple(item for item in split_list(expand_setting(text, name, scope, strict=strict)) if item)
 
 
 def openssl_options(config: Config) -> tuple[str, ...]:
@@ -48,11 +51,12 @@ def context_cache(services: Services) -> ContextCache:
     return cache
 
 
-def server_settings(scope: Scope) -> TlsSettings:
-    """What the main options say for this connection. Raises `TlsError`."""
+def server_settings(scope: Scope, *, strict: bool = False) -> TlsSettings:
+    """What the main options say for this connection. `strict`: certificate and key must expand (Exim spec 43.12). Raises
+    `TlsError`."""
     services = scope.services
     main, harness = services.config.main, services.harness
-    certificates = expand_files(main.tls_certificate, "tls_certificate", scope)
+    certificates = expand_files(main.tls_certificate, "tls_certificate", scope, strict=strict)
     verify = VERIFY_NO
     if _matches(main.tls_verify_hosts, "tls_verify_hosts", scope):
         verify = VERIFY_REQUIRE
@@ -61,7 +65,7 @@ def server_settings(scope: Scope) -> TlsSettings:
     return TlsSettings(
         server=True,
         certificates=certificates,
-        keys=expand_files(main.tls_privatekey, "tls_privatekey", scope),
+        keys=expand_files(main.tls_privatekey, "tls_privatekey", scope, strict=strict),
         self_signed="" if certificates else (main.primary_hostname or "localhost"),
         verify=verify,
         authorities=expand_setting(main.tls_verify_certificates, "tls_verify_certificates", scope),
@@ -98,8 +102,12 @@ def server_context(scope: Scope, on_certificate: Callable[[int, Any], str | None
 
         def on_sni(name: str) -> TlsContext | None:  # Exim spec 43.12
             if scope.session is not None:
-                scope.session.tls = TlsFacts(sni=name)
-            return cache.context(server_settings(scope), now)
+                scope.session.tls = TlsFacts(sni=taint(name))
+            try:
+                return cache.context(server_settings(scope, strict=True), now)
+            except TlsError as error:
+                scope.services.log.write(str(error), panic=True)
+                raise
 
     return context.with_hooks(TlsHooks(on_sni=on_sni, on_certificate=on_certificate))
 

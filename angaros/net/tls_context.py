@@ -30,7 +30,6 @@ def build_context(settings: TlsSettings) -> TlsContext:
 
     if settings.server:
         _set_key_exchange(ssl, settings)
-        ssl.set_tlsext_servername_callback(tls_engine.choose_by_name)
         ssl.set_alpn_select_callback(tls_engine.choose_protocol)
         if settings.ocsp_files:
             _load_staples(context)
@@ -59,7 +58,7 @@ def _set_options(ssl: Any, settings: TlsSettings) -> None:
 def _set_ciphers(ssl: Any, settings: TlsSettings) -> None:
     if settings.ciphers:
         try:
-            ssl.set_cipher_list(settings.ciphers.encode("latin-1"))
+            ssl.set_cipher_list(settings.ciphers.replace("_", "-").encode("latin-1"))  # underscores: as IANA writes names
         except (SSL.Error, UnicodeError) as error:
             raise TlsError("SSL_CTX_set_cipher_list", openssl_extra.error_text(error)) from None
 
@@ -136,6 +135,9 @@ def _set_authorities(context: TlsContext) -> None:
         if not os.path.exists(where):
             raise TlsError("tls_verify_certificates", f"failed to stat {where} for certificates: {os.strerror(2)}")
         try:
+            if not directory and not os.path.getsize(where):  # nobody is trusted
+                context.authorities = where
+                return
             ssl.load_verify_locations(
                 None if directory else where.encode("latin-1"), where.encode("latin-1") if directory else None
             )

@@ -16,6 +16,7 @@ from angaros.model.text import taint
 from angaros.model.tls import TlsFacts
 from angaros.net import ocsp, openssl_extra, tls_names
 from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, TlsError
+from angaros.net.tls_hello import server_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,13 +44,37 @@ class TlsEngine:
         self._certificates = 0
         self._eof = False
         self._established = False
-        self.connection = connection = SSL.Connection(context.ssl, None)
+        self._hello: bytes | None = b"" if context.settings.server and context.hooks.on_sni is not None else None
+        """Server that chooses by name: what has come of the ClientHello; None when the choice is made."""
+        self._alert = b""
+        self.connection: Any = None
+        if self._hello is None:
+            self._connect()
+
+    def _connect(self) -> None:
+        self.connection = connection = SSL.Connection(self.context.ssl, None)
         connection.set_app_data(self)
-        if context.settings.server:
+        if self.context.settings.server:
             connection.set_accept_state()
         else:
             connection.set_connect_state()
             self._prepare_client(connection)
+
+    def _choose(self, name: str) -> None:
+        """The client's name is known; perhaps another context answers."""
+        hook, hello = self.context.hooks.on_sni, self._hello or b""
+        self._hello = None
+        self.requested_name = name
+        if name and hook is not None:
+            try:
+                other = hook(name)
+            except TlsError:
+                self._alert = b"\x15\x03\x03\x00\x02\x02\x70"  # fatal, unrecognized_name: RFC 6066 3
+                raise TlsError(self.where, "error:0A0000E2:SSL routines::clienthello tlsext") from None
+            if other is not None:
+                self.context = other.with_hooks(self.context.hooks)
+        self._connect()
+        self.connection.bio_write(hello)
 
     def _prepare_client(self, connection: Any) -> None:
         if self.server_name:
@@ -72,16 +97,22 @@ class TlsEngine:
 
     def feed(self, data: bytes) -> None:
         """Octets from the peer."""
-        if data:
+        if self._hello is not None:
+            self._hello += data
+        elif data:
             self.connection.bio_write(data)
 
     def feed_eof(self) -> None:
         """The peer closed the connection during the handshake."""
         self._eof = True
-        self.connection.bio_shutdown()
+        if self.connection is not None:
+            self.connection.bio_shutdown()
 
     def take(self) -> bytes:
         """Octets for the peer."""
+        if self.connection is None:
+            alert, self._alert = self._alert, b""
+            return alert
         parts = []
         while True:
             try:
@@ -93,6 +124,13 @@ class TlsEngine:
 
     def do_handshake(self) -> bool:
         """Go on with the handshake: True when it is done. Raises `TlsError`."""
+        if self._hello is not None:
+            name = server_name(self._hello)
+            if name is None:
+                if self._eof:
+                    raise self._closed_error()
+                return False
+            self._choose(name)
         try:
             self.connection.do_handshake()
         except SSL.WantReadError:
@@ -211,7 +249,7 @@ class TlsEngine:
             bits=bits,
             certificate_verified=verified or self.dane_verified,
             peer_dn=taint(tls_names.subject_line(peer)) if peer is not None else "",
-            sni=self.server_name or (taint(self.requested_name) if self.requested_name else ""),
+            sni=self.server_name or self._name_from_client(),
             our_certificate=crypto.dump_certificate(crypto.FILETYPE_PEM, own) if own is not None else b"",
             peer_certificate=crypto.dump_certificate(crypto.FILETYPE_PEM, peer) if peer is not None else b"",
             ocsp=self.ocsp,
@@ -219,6 +257,12 @@ class TlsEngine:
             resumption=self._resumption(resumed),
             channel_binding=self._channel_binding(version, resumed),
         )
+
+    def _name_from_client(self) -> str:
+        name = self.requested_name
+        if not name and self.context.settings.server:
+            name = (self.connection.get_servername() or b"").decode("latin-1")
+        return taint(name) if name else ""
 
     def _resumption(self, resumed: bool) -> int:
         """Bits 0-4: support built, client requested a ticket, client offered a session, server issued a ticket, resumed."""
@@ -273,19 +317,6 @@ def _name_problem(names: Sequence[str], certificate: Any) -> str:
     if any(tls_names.matches_name(real, name) for name in names):
         return ""
     return f'SSL verify error: certificate name mismatch: DN="{tls_names.subject_line(certificate)}" H="{names[0]}"'
-
-
-def choose_by_name(connection: Any) -> None:
-    """Server: the client's SNI is known; perhaps another context answers."""
-    engine: TlsEngine = connection.get_app_data()
-    engine.requested_name = (connection.get_servername() or b"").decode("latin-1")
-    hook = engine.context.hooks.on_sni
-    if hook is None or not engine.requested_name:
-        return
-    other = hook(engine.requested_name)
-    if other is not None:
-        engine.context = other.with_hooks(engine.context.hooks)
-        connection.set_context(other.ssl)
 
 
 def choose_protocol(connection: Any, offered: list[bytes]) -> Any:

@@ -300,6 +300,7 @@ class Opener:
             raise_event(self.options.event_action, "dane:fail", "validation-failure", self.scope)
         failure = SessionFailure(f"TLS session: {text}", int(Why.TLS_FAILURE))
         failure.tls_failed = True
+        failure.log_host = False
         return failure
 
     def _log_problems(self, problems: list[str]) -> None:

@@ -123,7 +123,7 @@ def client_context(
 def _verification(instance: DriverInstance[Any], host: Host, scope: Scope) -> str:
     """Exim spec 30.4, tls_verify_hosts: with neither list set, all hosts must verify."""
     options = instance.options
-    if options.tls_verify_hosts is None and options.tls_try_verify_hosts is None:
+    if not options.tls_verify_hosts and not options.tls_try_verify_hosts:
         return VERIFY_REQUIRE
     if listed(options.tls_verify_hosts, "tls_verify_hosts", host, scope):
         return VERIFY_REQUIRE

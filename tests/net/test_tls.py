@@ -232,3 +232,34 @@ def test_changed_files_make_a_new_context(made: Made, tmp_path: Path) -> None:
     assert CACHE.context(settings, time.time()) is first
     copy.write_bytes(Path(made.chain).read_bytes() + b"\n")
     assert CACHE.context(settings, time.time()) is not first
+
+
+def test_certificate_by_name(made: Made) -> None:
+    asked: list[str] = []
+    other = CACHE.context(TlsSettings(True, self_signed="other.example"), time.time())
+
+    def choose(name: str) -> Any:
+        asked.append(name)
+        if name == "bad.example":
+            raise TlsError("no")
+        return other if name == "other.example" else None
+
+    def talk(name: str) -> TlsEngine:
+        theirs = CACHE.context(made.server, time.time()).with_hooks(TlsHooks(on_sni=choose)).engine()
+        ours = CACHE.context(CLIENT, time.time()).engine(name)
+        assert not theirs.do_handshake()
+        for _ in range(6):
+            ours.do_handshake()
+            for octet in ours.take():
+                theirs.feed(bytes((octet,)))
+            try:
+                theirs.do_handshake()
+            finally:
+                ours.feed(theirs.take())
+        return ours
+
+    assert talk("other.example").facts().peer_dn.endswith("CN=other.example")
+    assert talk("x.example").facts().peer_dn.endswith("CN=server1.example.com")
+    with pytest.raises(TlsError, match="SSL_accept"):
+        talk("bad.example")
+    assert asked == ["other.example", "x.example", "bad.example"]
