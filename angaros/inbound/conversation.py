@@ -221,7 +221,7 @@ class Conversation:
             return
         if command.verb and not command.syntax.mail and self._is_nonmail(command.verb) and self._count_nonmail():
             return
-        mark = len(self._out)
+        collected, mark = self._out, len(self._out)
         txn = self.txn
         txn.last_was_rcpt, txn.was_rcpt = txn.was_rcpt, False
         txn.last_was_rejected_mail, txn.was_rejected_mail = txn.was_rejected_mail, False
@@ -237,7 +237,7 @@ class Conversation:
             if command.verb in ("MAIL", "RCPT") and self.core.pending:
                 self.txn.extra["pipelined"] = True
             if not self.done and command.verb in SYNC_AGAIN and self._too_early(command.syntax):
-                del self._out[mark:]  # the peer did not wait while policy took its time
+                del self._out[mark if self._out is collected else 0 :]  # the peer did not wait while policy took its time
                 self.receiver = None
                 self.core.begin_commands()
                 self.sync_error(command)

@@ -25,8 +25,7 @@ def start(c: Conversation) -> None:
     c.connection_id = make_connection_id(c)
     log_connection(c)
     session.active_hostname = active_hostname(c)
-    if not c.options.submission.claims.protocol:
-        session.protocol = protocol_name(c)
+    session.protocol = protocol_name(c)
     if c.done or not _limits_are_fine(c):
         return
     if not session.sender_host_address:

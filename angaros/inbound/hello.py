@@ -74,6 +74,7 @@ def _invalid(c: Conversation, verb: str, name: str) -> None:
             f'(last command was "{printable(c.command.line)}",  C={history(c.session)})',
             reject=True,
         )
+        c.exit_status = 1
         c.done = True
 
 

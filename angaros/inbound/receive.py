@@ -111,7 +111,7 @@ class Reception:
                 self._header_complete(self.reader.end())
             assert self.decoder is not None
             self._write(self.decoder.end())
-            if not self.how.smtp:
+            if (not self.how.smtp or self.how.bdat) and not self.how.wireformat:
                 self._last_newline()
             if self.writer is not None:
                 self.writer.flush()
@@ -147,7 +147,7 @@ class Reception:
             tap.body(octets)
 
     def _last_newline(self) -> None:
-        """A local message that does not end in a newline gets one."""
+        """A message that does not end in a newline (local, or by BDAT) gets one."""
         size = self.writer.size
         if not size:
             return
