@@ -48,7 +48,7 @@ class DotEnd:
         return data[start:]
 
     def rest(self) -> bytes:
-        """At the end of input: what was held back; a final dot without a newline ends the message too."""
+        """At the end of input: what was held back; a final dot without a newline is text."""
         held = self._held if self._first else self._held[1:]
         self._held = b""
-        return b"" if held in (b".", b".\r") and self.active else held
+        return held

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from angaros.model.delivery import Delivery, DeliveryResult
@@ -30,12 +31,13 @@ from angaros.transports.recipients import envelope_recipient
 from angaros.transports.smtp_hosts import SetupError
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_session import SessionFailure, SmtpSession
-from angaros.transports.writer import read_body
+from angaros.transports.writer import read_body, to_lf
 
 if TYPE_CHECKING:
     from angaros.config.config import DriverInstance
     from angaros.model.scope import Scope
     from angaros.transports.attempt import Attempt
+    from angaros.transports.smtp_filter import FilteredSource
 
 HOST, MESSAGE, RECIPIENT = "host", "message", "recipient"
 
@@ -64,10 +66,10 @@ class Copy:
     items: list[Item]
     followed: bool = False
     """A line for this connection has been made: further addresses are logged with `->`."""
-    _source: MessageSource | None = None
+    _source: MessageSource | FilteredSource | None = None
     _source_items: tuple[int, ...] = ()
 
-    def source(self, items: list[Item]) -> MessageSource:
+    def source(self, items: list[Item]) -> MessageSource | FilteredSource:
         """The data for these addresses; made once as long as they stay the same."""
         key = tuple(id(item) for item in items)
         if self._source is None or self._source_items != key:
@@ -76,9 +78,15 @@ class Copy:
                 text = header_text(self.scope, deliveries, self.instance, self.attempt.return_path)
             except TransportError as error:
                 raise SetupError(str(error), error.errno or int(Why.EXPAND_FAIL), panic=error.panic) from None
-            self._source = MessageSource(self.attempt, text, self.instance.options)
+            plain = MessageSource(self.attempt, text, self.instance.options)
+            self._source = plain if not self.instance.options.transport_filter else self._filtered(plain, deliveries)
             self._source_items = key
         return self._source
+
+    def _filtered(self, plain: MessageSource, deliveries: list[Delivery]) -> FilteredSource:
+        from angaros.transports.smtp_filter import run_filter
+
+        return run_filter(self.instance, deliveries, self.scope, to_lf(chain((plain.header(),), plain.body())))
 
 
 class MessageSource:

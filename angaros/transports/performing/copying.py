@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+from angaros.model.delivery import Owner
 from angaros.model.errors import Why
 from angaros.transports.performing.outcome import deferred, panicked
 from angaros.transports.plan import Copy
@@ -63,8 +65,10 @@ def _write(fd: int, data: bytes) -> None:
             view = view[os.write(fd, view) :]
 
 
-def filtered(pieces: Iterable[bytes], copy: Copy, where: str) -> Iterator[bytes]:
-    """What `copy.filter` makes of the pieces (Exim spec 24.6). A thread feeds it while we read."""
+def filtered(pieces: Iterable[bytes], copy: Copy, where: str, become: Owner | None = None) -> Iterator[bytes]:
+    """What `copy.filter` makes of the pieces (Exim spec 24.6). A thread feeds it while we read.
+
+    `become`: who the command runs as; None: we are the right user already."""
     import select
     import subprocess
     import threading
@@ -77,6 +81,7 @@ def filtered(pieces: Iterable[bytes], copy: Copy, where: str) -> Iterator[bytes]
             env=copy.environment,
             preexec_fn=_restore_signals,
             start_new_session=True,
+            **_identity(become),
         )
     except OSError:
         raise panicked(
@@ -112,6 +117,12 @@ def filtered(pieces: Iterable[bytes], copy: Copy, where: str) -> Iterator[bytes]
             sink.close()
         except OSError:
             pass
+
+
+def _identity(owner: Owner | None) -> dict[str, Any]:
+    if owner is None:
+        return {}
+    return {"user": owner.uid, "group": owner.gid, "extra_groups": list(owner.groups)}
 
 
 def _feed(fd: int, pieces: Iterable[bytes]) -> None:
