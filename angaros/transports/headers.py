@@ -74,7 +74,8 @@ def own_lines(scope: Scope, deliveries: Sequence[Delivery], options: TransportOp
     if options.return_path_add:
         out += f"Return-path: <{return_path}>\n"
     if options.envelope_to_add:
-        out += f"Envelope-to: {',\n '.join(envelope_recipients(deliveries))}\n"
+        folded = ",\n ".join(envelope_recipients(deliveries))
+        out += f"Envelope-to: {folded}\n"
     if options.delivery_date_add:
         out += f"Delivery-date: {tod_full(scope.services.clock.now())}\n"
     return out
