@@ -181,7 +181,9 @@ def address_text(delivery: Delivery, log: Log, *, success: bool, local: bool = F
         shown = discarded
     elif delivery.is_autoreply:
         shown = delivery.address if delivery.address.startswith(">") else f">{delivery.address}"
-    elif delivery.is_pipe or delivery.is_file or not delivery.domain:
+    elif delivery.is_file and not delivery.address.startswith("/"):
+        shown = f"save {delivery.address}"
+    elif delivery.is_pipe or delivery.is_file or not delivery.domain or delivery.extra.get("include_affixes"):
         shown = delivery.address
     elif success and local:
         shown = delivery.local_part
@@ -286,7 +288,7 @@ def delivery_line(
     local = result.host is None
     out = [flag, address_text(delivery, log, success=True, local=bool(delivery.extra.get("log_local")))]
     _common_fields(delivery, message, how, log, out)
-    if log.selected("delivery_size"):
+    if delivery.transport and log.selected("delivery_size"):
         out.append(f"S={result.size}")
     if local:
         if delivery.hosts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from angaros.model.text import like
 
-_ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r"}
+_ESCAPES = {8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r"}
 
 
 def _table(*, top: bool, tab: bool) -> dict[int, str]:

@@ -84,14 +84,18 @@ class Appendfile(LocalTransport):
         elif first.is_file:
             path = first.address
         else:
-            text = f"Mandatory file or directory option missing from {setup.name} transport"
-            raise TransportError(text, Why.UNKNOWN, panic=True)
+            missing = f"Mandatory file or directory option missing from {setup.name} transport"
+            raise TransportError(missing, Why.UNKNOWN, panic=True)
         if not self._approved(path, setup):
             refuse_tainted(path, "file or directory name", setup)
         path = untaint(path)
         if not path.startswith("/"):
             raise TransportError(f'appendfile: file or directory name "{path}" is not absolute', Why.NOT_ABSOLUTE)
-        if path.endswith("/") and len(path) > 1:
+        if text is not None:
+            if first.is_file:
+                for one in setup.deliveries:
+                    one.address = path  # the log shows where it went
+        elif path.endswith("/") and len(path) > 1:
             path, is_directory = path.rstrip("/") or "/", True
         return path, is_directory
 
@@ -126,6 +130,8 @@ class Appendfile(LocalTransport):
         instance = setup.scope.services.config.transports.get(name)
         if instance is None or instance.driver not in registry.LOCAL:
             raise TransportError(f"{name} transport (for {text} format) not found", Why.BAD_TRANSPORT)
+        for one in setup.deliveries:
+            one.transport = name
         other = registry.build(instance)
         if not isinstance(other, Appendfile):
             return other.deliver(setup.deliveries, setup.scope)[0]

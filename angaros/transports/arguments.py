@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from angaros.model.errors import ExpansionError, Why
-from angaros.model.text import is_tainted, like
+from angaros.model.text import is_tainted, like, untaint
 from angaros.transports.headers import TransportError
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def build_arguments(
     `address_pipe`: what `$address_pipe` stands for (`force_command`)."""
     argv: list[str] = []
     for word in split_command(command):
-        if word == "$pipe_addresses":
-            argv += [one.address for one in deliveries]
+        if word == "$pipe_addresses":  # arguments of their own: what is in them cannot become anything else
+            argv += [untaint(one.address) for one in deliveries]
         elif address_pipe and word in ("$address_pipe", "${address_pipe}"):
-            argv += split_command(address_pipe.lstrip("|").lstrip(_WHITE))
+            argv += [untaint(one) for one in split_command(address_pipe.lstrip("|").lstrip(_WHITE))]
         else:
             argv.append(_expanded(word, command, scope, what, fail) if expand else word)
     if not argv:

@@ -82,13 +82,14 @@ def own_lines(scope: Scope, deliveries: Sequence[Delivery], options: TransportOp
 
 
 def envelope_recipients(deliveries: Sequence[Delivery]) -> list[str]:
-    """Original recipients that led to this delivery, with those of dropped duplicates (`extra["duplicates"]`), each once."""
-    found: dict[str, None] = {}
+    """Original recipients that led to this delivery, with those of dropped duplicates (`extra["duplicates"]`), each once; one that
+    was given several times in the envelope counts as several."""
+    found: dict[int, str] = {}
     for delivery in deliveries:
-        found[delivery.root().address] = None
-        for duplicate in delivery.extra.get("duplicates", ()):
-            found[duplicate.root().address] = None
-    return list(found)
+        for one in (delivery, *delivery.extra.get("duplicates", ())):
+            root = one.root()
+            found[id(root)] = root.address
+    return list(found.values())
 
 
 def header_text(

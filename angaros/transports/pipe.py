@@ -66,6 +66,8 @@ class Pipe(LocalTransport):
         if result.status == "ok":
             self._judge(result, argv, setup)
             self._handle_output(result, setup)
+        elif result.message.startswith("transport filter timeout"):
+            result.status = "defer" if self.options.timeout_defer else "fail"
         return result
 
     def _command(self, setup: Setup) -> tuple[str, bool, bool]:
@@ -198,8 +200,10 @@ class Pipe(LocalTransport):
         except ExpansionError as error:
             text = f'failed to expand string "{self.options.environment}" for {setup.name} transport: {error}'
             raise TransportError(text) from None
+        count = len(found)
         for item in split_list(text):
-            if len(found) >= MAX_ENVIRONMENT - 1:
+            count += 1
+            if count >= MAX_ENVIRONMENT:
                 raise TransportError(f"too many environment settings for {setup.name} transport", E2BIG)
             name, _, value = item.partition("=")
             found[name.strip()] = value
