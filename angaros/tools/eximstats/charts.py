@@ -9,7 +9,19 @@ from html import escape
 WIDTH, HEIGHT = 480, 320
 SLICES = 10
 """What a pie shows one by one; the rest together."""
-COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#997700", "#004488", "#bb5566", "#dddddd")
+COLOURS = (
+    "#4477aa",
+    "#ee6677",
+    "#228833",
+    "#ccbb44",
+    "#66ccee",
+    "#aa3377",
+    "#bbbbbb",
+    "#997700",
+    "#004488",
+    "#bb5566",
+    "#dddddd",
+)
 
 
 def _svg(body: str) -> str:
@@ -25,7 +37,9 @@ def bars(labels: Sequence[str], numbers: Sequence[int]) -> str:
     for at, (label, number) in enumerate(zip(labels, numbers, strict=True)):
         high = (HEIGHT - 50) * number / most
         left = 30 + at * step
-        out.append(f'<rect x="{left:.1f}" y="{HEIGHT - 30 - high:.1f}" width="{step * 0.8:.1f}" height="{high:.1f}" fill="{COLOURS[0]}"/>\n')
+        out.append(
+            f'<rect x="{left:.1f}" y="{HEIGHT - 30 - high:.1f}" width="{step * 0.8:.1f}" height="{high:.1f}" fill="{COLOURS[0]}"/>\n'
+        )
         if at % every == 0:
             out.append(f'<text x="{left:.1f}" y="{HEIGHT - 14}">{escape(label.strip())}</text>\n')
     out.append(f'<text x="2" y="14">{most}</text>\n')

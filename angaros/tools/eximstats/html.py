@@ -63,7 +63,10 @@ def _grid(section: Grid, chart: str) -> str:
 
 
 def _histogram(section: Histogram, chart: str) -> str:
-    lines = (f"{label} {number:6d} {'.' * (number // section.dot)}\n" for label, number in zip(section.labels, section.numbers, strict=True))
+    lines = (
+        f"{label} {number:6d} {'.' * (number // section.dot)}\n"
+        for label, number in zip(section.labels, section.numbers, strict=True)
+    )
     return f'{_start(section)}<table border=0 width="100%">\n<tr><td><pre>\n{"".join(lines)}</pre>\n</td><td>{chart}</td></tr></table>\n'
 
 
@@ -78,7 +81,10 @@ def _spent(section: Spent, chart: str) -> str:
 def _relays(section: Relays) -> str:
     if not section.rows and not section.unshown:
         return f'<hr><a name="{section.anchor}"></a><h2>No relayed messages</h2>\n'
-    rows = "".join(f"<tr>{_right(str(number))}<td>{escape(source)} </td><td>{escape(target)}</td>\n" for number, source, target in section.rows)
+    rows = "".join(
+        f"<tr>{_right(str(number))}<td>{escape(source)} </td><td>{escape(target)}</td>\n"
+        for number, source, target in section.rows
+    )
     total = f"Total: {sum(row[0] for row in section.rows)} (plus {section.unshown} unshown)"
     return f"{_start(section)}<table border=1>\n<tr><th>Count</th><th>From</th><th>To</th>\n{rows}</table>\n<p>\n\n{total}\n\n"
 
@@ -121,7 +127,8 @@ def _chart(section: Section, options: Options) -> str:
 
 def report(begin: str, end: str, parts: Sequence[Section], options: Options) -> str:
     """The whole page."""
-    contents = "".join(f'<li><a href="#{part.anchor}">{escape(part.title)}</a>\n' for part in parts)
+    titles = ((part.anchor, part.title.partition(" (each dot")[0]) for part in parts)
+    contents = "".join(f'<li><a href="#{anchor}">{escape(title)}</a>\n' for anchor, title in titles)
     out = [HEAD.format(title=f"Exim statistics from {begin} to {end}", contents=contents)]
     out += [_show(part, _chart(part, options) if options.charts else "") for part in parts]
     return "".join(out) + "</body>\n</html>\n"

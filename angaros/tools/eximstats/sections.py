@@ -237,7 +237,9 @@ def _all_times(stats: Stats, options: Options) -> Iterator[Spent]:
 
 def _lists(stats: Stats, options: Options) -> Iterator[Grid]:
     yield from _count_grid("mail rejection reasons", "Mail rejection reason", stats.reasons, options)
-    yield from _count_grid("mail temporary rejection reasons", "Mail temporary rejection reason", stats.temporary_reasons, options)
+    yield from _count_grid(
+        "mail temporary rejection reasons", "Mail temporary rejection reason", stats.temporary_reasons, options
+    )
     for kind in options.by:
         yield from _top_grids(f"sending {kind}s", f"Sending {kind}", stats.sending[kind], options, False)
     if options.local or options.remote_users:

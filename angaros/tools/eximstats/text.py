@@ -49,7 +49,10 @@ def show_grid(section: Grid) -> str:
 
 def show_histogram(section: Histogram) -> str:
     """A dot for each so many."""
-    lines = (f"{label} {number:6d} {'.' * (number // section.dot)}\n" for label, number in zip(section.labels, section.numbers, strict=True))
+    lines = (
+        f"{label} {number:6d} {'.' * (number // section.dot)}\n"
+        for label, number in zip(section.labels, section.numbers, strict=True)
+    )
     return _title(section.title) + "\n" + "".join(lines)
 
 
