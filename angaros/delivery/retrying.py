@@ -80,7 +80,7 @@ def may_deliver_locally(attempt: Attempt, delivery: Delivery) -> bool:
 def note_local(attempt: Attempt, delivery: Delivery, result: DeliveryResult) -> None:
     """After a local delivery."""
     key = local_key(attempt, delivery)
-    if result.status in ("defer", "panic"):
+    if result.status == "defer":
         result.retries.append((key, "update", int(result.basic_errno), int(result.more_errno), result.message))
     elif delivery.extra.get("local_retry_known"):
         result.retries.append((key, "delete", 0, 0, ""))

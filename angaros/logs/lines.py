@@ -183,8 +183,10 @@ def address_text(delivery: Delivery, log: Log, *, success: bool, local: bool = F
         shown = delivery.address if delivery.address.startswith(">") else f">{delivery.address}"
     elif delivery.is_file and not delivery.address.startswith("/"):
         shown = f"save {delivery.address}"
-    elif delivery.is_pipe or delivery.is_file or not delivery.domain or delivery.extra.get("include_affixes"):
+    elif delivery.is_pipe or delivery.is_file or not delivery.domain:
         shown = delivery.address
+    elif delivery.extra.get("include_affixes"):
+        shown = delivery.address.rpartition("@")[0] if success and local else delivery.address
     elif success and local:
         shown = delivery.local_part
     else:

@@ -114,13 +114,14 @@ def _expanded(word: str, command: str, scope: Scope, what: str, fail: bool) -> s
 def _refuse_tainted(argv: list[str], what: str, expand: bool) -> None:
     """The command's name never, arguments not when they are expanded (Exim spec 29.3)."""
     if is_tainted(argv[0]):
-        raise TransportError(f"Tainted '{argv[0]}' (command for {what}) not permitted")
+        raise TransportError(f"Tainted '{argv[0]}' (command for {what}) not permitted", panic=True)
     for number, word in enumerate(argv[1:], 1):
         if expand and is_tainted(word):
             raise TransportError(f"Tainted arg {number} for {what} command: '{word}'", fail=True)
 
 
 def filter_arguments(setup: Setup) -> list[str]:
-    """The `transport_filter` command."""
+    """The `transport_filter` command; [] when it expands to nothing."""
     command = setup.instance.options.transport_filter
-    return build_arguments(command, setup.scope, setup.deliveries, f"{setup.name} transport filter")
+    argv = build_arguments(command, setup.scope, setup.deliveries, f"{setup.name} transport filter")
+    return argv if argv[0] else []

@@ -82,8 +82,8 @@ def own_lines(scope: Scope, deliveries: Sequence[Delivery], options: TransportOp
 
 
 def envelope_recipients(deliveries: Sequence[Delivery]) -> list[str]:
-    """Original recipients that led to this delivery, with those of dropped duplicates (`extra["duplicates"]`), each once; one that
-    was given several times in the envelope counts as several."""
+    """Original recipients that led to this delivery, with those of dropped duplicates (`extra["duplicates"]`), each once; one
+    that was given several times in the envelope counts as several."""
     found: dict[int, str] = {}
     for delivery in deliveries:
         for one in (delivery, *delivery.extra.get("duplicates", ())):

@@ -113,6 +113,8 @@ def prepare(instance: DriverInstance[Any], deliveries: list[Delivery], scope: Sc
     here = scope.child(common)
     local = here.local
     local.update(transport_name=instance.name, home=home, local_user_uid=str(owner.uid), local_user_gid=str(owner.gid))
+    if first.is_file or first.is_pipe:
+        local["address_file" if first.is_file else "address_pipe"] = first.address
     errors_to = first.props.errors_to
     default = scope.message.sender_address if errors_to is None else errors_to
     return_path = local.setdefault("return_path", default)

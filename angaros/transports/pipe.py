@@ -49,8 +49,8 @@ class Pipe(LocalTransport):
     def run(self, setup: Setup) -> DeliveryResult:
         """Run the command."""
         command, expand, from_user = self._command(setup)
-        if is_tainted(command) and not from_user:
-            raise TransportError(f"Tainted '{command}' (command for {setup.name} transport) not permitted")
+        if is_tainted(command):
+            raise TransportError(f"Tainted '{command}' (command for {setup.name} transport) not permitted", panic=True)
         argv = self._shell(command, expand, setup) if self.options.use_shell else self._direct(command, expand, from_user, setup)
         environment = self._environment(setup)
         plan = PipePlan(
