@@ -120,10 +120,10 @@ def check_redirect(instance: DriverInstance[Any]) -> Changes:
             raise _error(instance, '"unseen" may not be used with "one_time"', "router")
         changes |= {"forbid_pipe": True, "forbid_file": True, "forbid_filter_reply": True}
     if not options.is_set("check_owner"):
-        changes["check_owner"] = options.check_local_user or options.owners is not None
+        changes["check_owner"] = bool(options.check_local_user or options.owners)
     if not options.is_set("check_group"):
         group_writable = not options.modemask & 0o020
-        changes["check_group"] = (options.check_local_user and group_writable) or options.owngroups is not None
+        changes["check_group"] = (options.check_local_user and group_writable) or bool(options.owngroups)
     return changes
 
 
