@@ -61,7 +61,8 @@ def _without_recipient(attempt: Attempt, fate: Fate) -> None:
         if not attempt.options.give_up and (main.ignore_bounce_errors_after < 0 or age < main.ignore_bounce_errors_after):
             attempt.deferred.insert(0, fate)
             attempt.frozen_now = True
-            attempt.freeze_reason = " (delivery error message)"
+            made_here = message.sender_set_untrusted and not message.local_error_message
+            attempt.freeze_reason = " (message created with -f <>)" if made_here else " (delivery error message)"
             attempt.extra["bounce_frozen"] = True
             return
     _ignore(attempt, fate, "")

@@ -46,6 +46,8 @@ def transport_scope(attempt: Attempt, instance: Any, delivery: Delivery) -> Scop
     local["transport_name"] = instance.name
     local["router_name"] = delivery.router
     local["config_location"] = f"transport {instance.name}, {instance.position.file} {instance.position.line}"
+    if delivery.filter_generated and delivery.parent is not None and delivery.parent.address == "system-filter":
+        local["recipients"] = ", ".join(recipient.address for recipient in attempt.message.recipients)
     if delivery.hosts:
         scope.host = delivery.hosts[0]
     return scope

@@ -52,7 +52,7 @@ def _place_special(attempt: Attempt, delivery: Delivery) -> None:
         delivery.extra["bypassed"] = True
         succeed(attempt, delivery, routing_result(delivery, "ok"))
     elif not delivery.transport:
-        defer(attempt, delivery, routing_result(delivery, "defer"))
+        defer(attempt, delivery, routing_result(delivery, "defer"), "routing", panic=not delivery.router)
     elif sameness(delivery) in attempt.seen:
         attempt.duplicates.setdefault(sameness(delivery), []).append(delivery)
     else:

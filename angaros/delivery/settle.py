@@ -75,7 +75,7 @@ def _appearance(attempt: Attempt, result: DeliveryResult, shadow: str = "") -> l
     )
 
 
-def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: str = "") -> None:
+def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: str = "", *, panic: bool = False) -> None:
     """Left for later. `kind`: word before `defer` in the log when no driver is named (`routing`)."""
     attempt.deferred.insert(0, Fate(delivery, result))
     if result.special_action == "freeze":
@@ -90,7 +90,7 @@ def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: st
         text += ": "
     selector = lines.defer_selector(result)
     if not _quiet(attempt, delivery):
-        attempt.log(text, selector=selector, panic=result.status == "panic")
+        attempt.log(text, selector=selector, panic=panic or result.status == "panic")
     if not selector or log.selected(selector):
         attempt.msglog.append(text.removeprefix("== "))
     if delivery.transport and action_of(attempt.scope, delivery.transport):
@@ -111,7 +111,7 @@ def fail(attempt: Attempt, delivery: Delivery, result: DeliveryResult) -> None:
         attempt.msglog.append(text.removeprefix("** "))
     else:
         attempt.msglog.append(
-            f"routing failed for {lines.address_text(delivery, attempt.services.log, success=False)}: {result.message}"
+            f"routing failed for {lines.address_text(delivery, attempt.services.log, success=False)} : {result.message}"
         )
     if delivery.transport:
         if action_of(attempt.scope, delivery.transport):

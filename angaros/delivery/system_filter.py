@@ -158,6 +158,8 @@ def _special(attempt: Attempt, item: Item) -> Delivery:
     delivery.file_mode, delivery.reply = item.mode, item.reply
     delivery.pipe_expand_numeric, delivery.pipe_expand = item.numeric, dict(item.variables)
     main = attempt.services.config.main
+    delivery.local_part = delivery.cased_local_part = delivery.lowered_local_part = PARENT
+    delivery.domain = main.qualify_domain or ""
     option = (
         "system_filter_directory_transport"
         if item.kind == "file" and item.text.endswith("/")

@@ -79,7 +79,9 @@ class ListReader:
                 if self._special(text, pos, bare, result):
                     return False
                 if not bare.startswith(":include:") and bare != ":unknown:":
-                    result.items.append(self._item(item, bare))
+                    found = self._item(item, bare)
+                    if found is not None:
+                        result.items.append(found)
             except IncludeError:
                 raise
             except ListError as error:
@@ -106,12 +108,14 @@ class ListReader:
                 return True
         return False
 
-    def _item(self, item: str, bare: str) -> tuple[str, str]:
+    def _item(self, item: str, bare: str) -> tuple[str, str] | None:
+        """Kind and text; None for nothing but a comment."""
         if bare[:1] in ("|", "/"):
             found = extract_address(bare, self.rules, allow_null=False)
             if not found.ok or not found.domain:
                 return ("pipe" if bare[0] == "|" else "file"), _unescape(bare) if bare is not item else bare
-        return "address", self._address(bare)
+        address = self._address(bare)
+        return ("address", address) if address else None
 
     def _address(self, bare: str) -> str:
         if bare.startswith("\\"):
@@ -119,6 +123,8 @@ class ListReader:
             if found.ok and not found.domain:
                 return self.qualify(found.address, True)
         found = extract_address(bare, self.rules, allow_null=False)
+        if found.error == "empty address":
+            return ""
         if not found.ok:
             raise ListError(f'{found.error} in "{bare}"')
         return self.qualify(found.address, False)

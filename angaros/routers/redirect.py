@@ -102,6 +102,8 @@ class Router:
         if found.action:
             return verdict(run, found.action, found.text)
         if not found.items:
+            if found.errors:
+                run.delivery.message = "syntax error in redirection data"
             return Answer.DECLINE
         if not set_envelope(run):
             return Answer.DEFER
