@@ -256,6 +256,8 @@ class Conversation:
         """Whether the peer sent more before it could know the answer. # RFC 2920 3.1; Exim spec 14, smtp_enforce_sync"""
         if syntax.sync == "never" or (syntax.sync == "unless-pipelining" and self.advertised.pipelining):
             return False
+        if syntax.verb == "EHLO" and "early_pipe" in self.extra:
+            return False
         return self.checks_sync() and self.has_input()
 
     def checks_sync(self) -> bool:
@@ -315,6 +317,7 @@ class Conversation:
             reject=True,
         )
         self.notquit("bad-commands", "554", "Too many nonmail commands")
+        self.exit_status = 1
         self.done = True
         return True
 

@@ -144,7 +144,7 @@ def _proxy(c: Conversation) -> bool:
 
     if not read_proxy_header(c):
         c.proxy_failed = True
-    elif c.main.host_lookup is not None and c.host_in("host_lookup"):
+    elif c.session.proxy_session:
         look_up_name(c)
     return True
 

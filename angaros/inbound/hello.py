@@ -209,7 +209,7 @@ def _starttls(c: Conversation) -> str:
 
 
 def _xclient(c: Conversation) -> str:
-    c.advertised.xclient = c.main.hosts_xclient is not None and c.host_in("hosts_xclient")
+    c.advertised.xclient = "xclient" in c.extra or (c.main.hosts_xclient is not None and c.host_in("hosts_xclient"))
     return "XCLIENT ADDR NAME PORT LOGIN DESTADDR DESTPORT" if c.advertised.xclient else ""
 
 

@@ -150,12 +150,11 @@ def set_own_sender(c: Conversation) -> None:
 
 def _submitter(c: Conversation) -> None:
     """AUTH=: believed only of an authenticated client, and when policy agrees. # RFC 4954 5; Exim spec 33.2"""
-    c.session.authenticated_sender = c.session.authenticated_sender if not c.session.sender_host_authenticated else ""
+    c.session.authenticated_sender = ""
     value = c.txn.extra.get("auth")
     if value is None:
         return
     if value == "<>":
-        c.session.authenticated_sender = ""
         return
     reason = _why_not_submitter(c, value)
     if not reason:

@@ -64,6 +64,7 @@ def _auth(c: Conversation, value: str | None) -> str:
 
 def _prdr(c: Conversation, value: str | None) -> str:
     c.txn.prdr = True
+    c.scope.state["prdr_requested"] = "yes"
     return ""
 
 

@@ -56,5 +56,5 @@ def _one(c: Conversation, recipient: Recipient) -> str:
     default = f"PRDR R=<{recipient.address}> {WORDS[code]}"
     answer = response("prdr", verdict.outcome, verdict.user_message, default, code=int(code))
     c.respond(f"{answer.code} {answer.enhanced}".rstrip(), answer.text)
-    c.log.write(default, message_id=c.message.id, reject=code != "250")
+    c.log.write(default, message_id=c.message.id)
     return code

@@ -13,6 +13,7 @@ from angaros.model.text import concat
 from angaros.routers.address import new_delivery
 from angaros.routers.chain import route
 from angaros.routers.outcome import Mode
+from angaros.smtp.grammar import encode_xtext
 
 if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
@@ -90,4 +91,6 @@ def do_wellknown(c: Conversation, command: Command) -> None:
             return
         refuse(c, "wellknown", verdict, f"WELLKNOWN {command.argument}")
         return
-    c.raw(effects.wellknown_response)
+    content = effects.wellknown_response
+    lines = [encode_xtext(line) for line in content.splitlines(keepends=True)]
+    c.respond("250", "\n".join([f"SIZE={len(content)}", *lines]))

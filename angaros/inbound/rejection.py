@@ -110,13 +110,12 @@ def _sender_failure(c: Conversation, verdict: Verdict, code: int) -> None:
     failure = verdict.sender_failure
     if failure is None:
         return
-    if not failure.told:
+    if not failure.told and c.log.selected("sender_verify_fail"):
         what = "defer" if failure.deferred else "fail"
-        reason = f": {failure.log}" if failure.log else ""
+        reason = f": {failure.log}" if failure.log is not None else ""
         host = host_and_ident(c.session, c.log)
         c.log.write(
             concat([f"{host}{tls_fields(c.session, c.log)} sender verify {what} for <{failure.address}>", reason]),
-            selector="sender_verify_fail",
             reject=True,
         )
     if failure.lines:

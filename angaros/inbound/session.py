@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from angaros.inbound.sender import own_address
 from angaros.model.session import Session
 from angaros.smtp.grammar import is_ip_address
 
@@ -39,10 +40,14 @@ def local_session(services: Services, submission: Submission, *, smtp: bool, bel
         trusted_caller=caller.trusted,
         active_hostname=main.primary_hostname or "",
         protocol="local",
+        authenticated_id=caller.login,
+        authenticated_sender=own_address(services, submission),
         connect_time=services.clock.now(),
     )
     session.sender_host_unknown = True
     if caller.trusted if believe is None else believe:
+        if claims.host_address is not None:
+            session.authenticated_id = session.authenticated_sender = ""
         apply_claims(session, claims)
     return session
 

@@ -82,6 +82,7 @@ def _apply(c: Conversation, values: dict[str, str]) -> None:
         session.proxy_local_address = session.sender_host_address
         session.proxy_local_port = session.sender_host_port
     session.proxy_session = True
+    c.extra["xclient"] = True
     known = {name: value for name, value in values.items() if value.upper() not in UNAVAILABLE}
     if "ADDR" in known:
         session.sender_host_address = taint(_plain(known["ADDR"]))
