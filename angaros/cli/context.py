@@ -52,7 +52,7 @@ def open_context(call: Invocation) -> Context:
         harness = Harness()
     keep_lines = call.mode == "bP" and "config" in call.arguments
     config = read_configuration(call.config_files, call.macros, site, harness, keep_lines=keep_lines)
-    if not config.trusted and os.geteuid() == 0 and os.getuid() != 0:
+    if not config.trusted and os.geteuid() != os.getuid():
         from angaros.daemon.privilege import become_caller
 
         become_caller()
@@ -88,6 +88,24 @@ def verbose(services: Services) -> None:
     modes = getattr(services.log, "modes", None)
     if modes is not None:
         modes.debug.selectors = frozenset({"v"})
+
+
+def door_path(site: Site) -> str:
+    """The daemon's socket for local users: SUBMISSION_SOCKET of the site file."""
+    from angaros.daemon.door import DEFAULT_PATH
+
+    return site.other.get("SUBMISSION_SOCKET", DEFAULT_PATH)
+
+
+def notifier_path(context: Context) -> str:
+    """`notifier_socket`, expanded; "" for none."""
+    from angaros.model.errors import ExpansionError
+    from angaros.model.scope import Scope
+
+    try:
+        return Scope(context.services).expand(context.config.main.notifier_socket or "")
+    except ExpansionError:
+        return ""
 
 
 def _warn_of_purge(call: Invocation, services: Services) -> None:

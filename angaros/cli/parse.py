@@ -270,10 +270,11 @@ def _queue_flags(run: QueueRun, text: str) -> str:
 
 
 def _parse_q(call: Invocation, argument: str, rest: Arguments) -> None:
-    if argument[:3] in ("-qR", "-qS"):
-        return _parse_select(call, "-" + argument[2:], rest)
     run = QueueRun()
     text = _queue_flags(run, argument[2:])
+    if text.startswith(("R", "S")):
+        call.queue_runs.append(run)
+        return _parse_select(call, "-" + text, rest)
     if text.startswith("G"):
         name, slash, text = text[1:].partition("/")
         run.queue_name = name

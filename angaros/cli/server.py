@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 
-from angaros.cli.context import Context
+from angaros.cli.context import Context, door_path, notifier_path
 from angaros.config.config import Config
 from angaros.daemon import listen
 from angaros.daemon.control import Channel
@@ -31,6 +31,8 @@ class Server:
         self.by_fd: dict[int, listen.Listener] = {}
         self.open: dict[listen.Listener, socket.socket] = {}
         self.courier_listener: socket.socket | None = None
+        self.door_listener: socket.socket | None = None
+        self.notifier: socket.socket | None = None
 
     # --- Sockets ------------------------------------------------------------------------------------------------------
 
@@ -81,7 +83,13 @@ class Server:
         from angaros.daemon.courier import Courier
 
         assert self.courier_listener is not None
-        Courier(self.courier_listener, config.exim_uid, config.never_uids).serve()
+        door = None
+        if self.door_listener is not None:
+            from angaros.cli.main import run
+            from angaros.daemon.door import SubmissionDoor
+
+            door = SubmissionDoor(self.door_listener, config.exim_uid, config.exim_gid, run)
+        Courier(self.courier_listener, config.exim_uid, config.never_uids, door).serve()
 
     def run_worker(
         self, config: Config, slot: int, channel: Channel, sockets: list[socket.socket], counters: SharedCounters
@@ -89,8 +97,9 @@ class Server:
         """In a worker process."""
         from angaros.daemon.worker import Place, run_worker
 
-        if self.courier_listener is not None:
-            self.courier_listener.close()
+        for listener in (self.courier_listener, self.door_listener):
+            if listener is not None:
+                listener.close()
         pairs = [(self.by_fd[channel_.fileno()], channel_) for channel_ in sockets]
         context = self.context
         run_worker(
@@ -105,6 +114,7 @@ class Server:
                 counters=counters,
                 courier_path=self.courier_path(config),
                 delivery_mode=self.call.delivery,
+                notifier=self.notifier,
             )
         )
 
@@ -174,6 +184,7 @@ def start_daemon(context: Context) -> int:
         ready = _background()
     path = server.courier_path(config)
     server.courier_listener = open_socket(path, config.exim_uid, config.exim_gid)
+    open_local_sockets(server, context)
     master = Master(
         config=config,
         log=log,
@@ -200,6 +211,22 @@ def start_daemon(context: Context) -> int:
     status = master.serve(started)
     remove_own_pid(pid_path)
     return status
+
+
+def open_local_sockets(server: Server, context: Context) -> None:
+    """The door for local users (only for the system's own configuration, and with root's power) and the notifier."""
+    from angaros.daemon.door import open_door
+    from angaros.daemon.notifier import open_notifier
+
+    config, log = context.config, context.services.log
+    try:
+        if os.geteuid() == 0 and context.call.config_files is None:
+            server.door_listener = open_door(door_path(context.site))
+        path = notifier_path(context)
+        if path and not context.call.no_notifier:
+            server.notifier = open_notifier(path, config.exim_uid, config.exim_gid)
+    except OSError as error:
+        log.write(f"cannot listen on {error.filename or 'a local socket'}: {error.strerror}", panic=True)
 
 
 def remove_own_pid(path: str) -> None:

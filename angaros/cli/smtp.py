@@ -7,7 +7,7 @@ import sys
 
 from angaros.cli.context import Context
 from angaros.cli.submission import session_options
-from angaros.cli.submit import may_write_spool
+from angaros.cli.submit import may_write_spool, through_the_door
 
 
 def interactive(context: Context) -> int:
@@ -26,9 +26,7 @@ def _serve(context: Context, *, batched: bool) -> int:
     from angaros.inbound.stdio import serve_stdio
 
     if not may_write_spool(context):
-        from angaros.daemon.submission_client import submit_to_daemon
-
-        return submit_to_daemon(context.services, context.call.argv)
+        return through_the_door(context)
     become_root()
     install(context)
     return serve_stdio(context.services, session_options(context, batched=batched))
@@ -36,7 +34,7 @@ def _serve(context: Context, *, batched: bool) -> int:
 
 def host_check(context: Context) -> int:
     """-bh: a fake session from an address; nothing is written, the reasons go to standard error."""
-    from angaros.daemon.privilege import become_caller
+    from angaros.daemon.privilege import become
     from angaros.inbound.stdio import serve_stdio
 
     call = context.call
@@ -50,6 +48,6 @@ def host_check(context: Context) -> int:
     options.submission.claims.host_address = call.host_checking
     options.local = False
     if os.geteuid() == 0 and os.getuid() != 0:
-        become_caller()
+        become(context.services.config.exim_uid, context.services.config.exim_gid)
     sys.stdout.flush()
     return serve_stdio(context.services, options)

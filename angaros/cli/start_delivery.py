@@ -16,12 +16,25 @@ def install(context: Context) -> None:
     def start(message: Message, lock: Any, foreground: bool) -> None:
         from angaros.delivery.deliver import deliver_held
 
+        if os.geteuid() != os.getuid() and os.geteuid() != 0:  # we came through the daemon's door: it delivers
+            _leave_to_daemon(context, message, lock)
+            return
         if foreground:
             deliver_held(services, message, lock)
             return
         _in_background(lambda: deliver_held(services, message, lock), lock)
 
     services.extra["start_delivery"] = start
+
+
+def _leave_to_daemon(context: Context, message: Message, lock: Any) -> None:
+    from angaros.cli.context import notifier_path
+    from angaros.daemon.notifier import tell
+
+    lock.release()
+    path = notifier_path(context)
+    if path:
+        tell(path, {"deliver": message.id, "queue": message.queue_name})
 
 
 def _in_background(deliver: Any, lock: Any) -> None:

@@ -7,6 +7,9 @@ import sys
 from angaros.cli.context import Context
 from angaros.cli.submission import submission_options
 
+EX_TEMPFAIL = 75
+"""sysexits.h: mailers keep the message and try again."""
+
 
 def submit(context: Context) -> int:
     """With the power to write the spool: here; otherwise through the daemon's socket."""
@@ -21,9 +24,7 @@ def submit(context: Context) -> int:
 
             return _help()
     if not may_write_spool(context):
-        from angaros.daemon.submission_client import submit_to_daemon
-
-        return submit_to_daemon(context.services, call.argv)
+        return through_the_door(context)
     from angaros.cli.start_delivery import install
     from angaros.daemon.privilege import become_root
     from angaros.inbound.submission import submit as submit_here
@@ -32,6 +33,22 @@ def submit(context: Context) -> int:
     install(context)
     stream = context.services.waiter.open_fds(0, 1)
     return submit_here(context.services, submission_options(context), stream)
+
+
+def through_the_door(context: Context) -> int:
+    """Let the daemon do it; EX_TEMPFAIL when there is neither a daemon nor the power to do it ourselves."""
+    from angaros.cli.context import door_path
+    from angaros.daemon.door import knock
+
+    path = door_path(context.site)
+    status = knock(path, context.call.argv)
+    if status is not None:
+        return status
+    print(
+        f"exim: no daemon listens on {path}, and uid {context.caller.uid} may not write the spool: try again later",
+        file=sys.stderr,
+    )
+    return EX_TEMPFAIL
 
 
 def may_write_spool(context: Context) -> bool:

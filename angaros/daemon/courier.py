@@ -14,21 +14,14 @@ import os
 import selectors
 import signal
 import socket
-import struct
 from typing import Any
 
 from angaros.daemon import errands, ipc
+from angaros.daemon.door import SubmissionDoor, peer_of
 from angaros.daemon.privilege import become
 
-PEER = struct.Struct("=iii")
 MAX_PROCESSES = 256
 """Errand processes at once; more would mean that workers do not give theirs back."""
-
-
-def peer_of(channel: socket.socket) -> tuple[int, int, int]:
-    """pid, uid, gid of the process at the other end, by the kernel's word."""
-    pid, uid, gid = PEER.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
-    return pid, uid, gid
 
 
 def open_socket(path: str, uid: int, gid: int) -> socket.socket:
@@ -52,8 +45,9 @@ def open_socket(path: str, uid: int, gid: int) -> socket.socket:
 class Courier:
     """State of the courier process."""
 
-    def __init__(self, listener: socket.socket, exim_uid: int, never: frozenset[int]) -> None:
+    def __init__(self, listener: socket.socket, exim_uid: int, never: frozenset[int], door: SubmissionDoor | None = None) -> None:
         self.listener = listener
+        self.door = door
         self.allowed = {0, exim_uid, os.geteuid()}
         self.never = never | {0}
         self.processes: set[int] = set()
@@ -65,10 +59,15 @@ class Courier:
         signal.signal(signal.SIGTERM, self._stop)
         self.listener.setblocking(False)  # during a reload two couriers share it: the other one may be faster
         self.selector.register(self.listener, selectors.EVENT_READ)
+        if self.door is not None:
+            self.selector.register(self.door.listener, selectors.EVENT_READ)
         while not self.stopping:
             for key, _ in self.selector.select(1.0):
                 if key.fileobj is self.listener:
                     self._accept()
+                elif self.door is not None and key.fileobj is self.door.listener:
+                    if (pid := self.door.let_in(self.selector)) > 0:
+                        self.processes.add(pid)
                 else:
                     assert isinstance(key.fileobj, socket.socket)
                     self._answer(key.fileobj)

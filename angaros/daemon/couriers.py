@@ -46,6 +46,10 @@ class _Requests:
         found: list[int] = self.ask({"do": "check_paths", "paths": list(checks)}, owner, [])
         return found
 
+    def append_file(self, path: str, data: bytes, mode: int, owner: Owner) -> None:
+        """Append, creating the file with `mode`."""
+        self.ask({"do": "append_file", "path": path, "data": data.decode("latin-1"), "mode": mode}, owner, [])
+
     def run_command(
         self, argv: Sequence[str], owner: Owner, *, cwd: str = "/", timeout: float | None = None, max_output: int = 4096
     ) -> CommandRun:

@@ -42,6 +42,16 @@ def _check_paths(request: dict[str, Any], fds: list[int]) -> list[int]:
     return found
 
 
+def _append_file(request: dict[str, Any], fds: list[int]) -> bool:
+    path = request["path"].encode("latin-1")
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, request["mode"])
+    try:
+        os.write(fd, request["data"].encode("latin-1"))
+    finally:
+        os.close(fd)
+    return True
+
+
 def _run_command(request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
     from angaros.net.commands import run as run_here
 
@@ -60,6 +70,7 @@ OPERATIONS: dict[str, Operation] = {
     "deliver": _deliver,
     "read_file": _read_file,
     "check_paths": _check_paths,
+    "append_file": _append_file,
     "run_command": _run_command,
 }
 

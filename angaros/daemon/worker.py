@@ -55,6 +55,7 @@ class Place:
     courier_path: str
     delivery_mode: str = ""
     """-odi, -odq, ... given to the daemon."""
+    notifier: socket.socket | None = None
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -107,6 +108,8 @@ class Worker:
         self.loop.add_signal_handler(signal.SIGUSR1, self._say_what)
         place.channel.connection.setblocking(False)
         self.loop.add_reader(place.channel.fileno(), self._hear)
+        if place.notifier is not None:
+            self.loop.add_reader(place.notifier.fileno(), self._notified)
         gc.collect()
         gc.freeze()
         place.channel.send({"say": "ready"})
@@ -141,12 +144,34 @@ class Worker:
             elif message["do"] == "run":
                 self.run_queue(QueueRun(**message["run"]))
 
+    def _notified(self) -> None:
+        from angaros.daemon.notifier import hear
+
+        assert self.place.notifier is not None
+        message = hear(self.place.notifier)
+        if message is None or not isinstance(message.get("deliver"), str):
+            return
+        self.deliveries += 1
+        self.waiter.spawn(lambda: self._deliver_id(message["deliver"]))
+
+    def _deliver_id(self, message_id: str) -> None:
+        from angaros.delivery.deliver import deliver_message
+        from angaros.delivery.options import DeliverOptions
+
+        try:
+            deliver_message(self.services, message_id, DeliverOptions(immediate=True))
+        finally:
+            self.deliveries -= 1
+            self._leave_if_done()
+
     def retire(self) -> None:
         """Accept nothing more; leave when nothing is in hand."""
         if not self.retiring:
             self.retiring = True
             for server in self.servers:
                 server.close()
+            if self.place.notifier is not None:
+                self.loop.remove_reader(self.place.notifier.fileno())
             self._leave_if_done()
 
     def _leave_if_done(self) -> None:
