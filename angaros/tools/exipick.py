@@ -7,7 +7,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from angaros import EXIM_VERSION
@@ -136,9 +136,9 @@ class Pick:
         """Whether the message is chosen."""
         if not self.criteria:
             return True
-        answers = (self._answer(message, one) for one in self.criteria)
+        answers: Iterable[bool] = (self._answer(message, one) for one in self.criteria)
         if "show-tests" in self.options:
-            answers = iter(list(answers))
+            answers = list(answers)
         return any(answers) if "or" in self.options else all(answers)
 
     def _answer(self, message: Message, one: Criterion) -> bool:

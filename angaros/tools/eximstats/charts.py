@@ -25,7 +25,8 @@ COLOURS = (
 
 
 def _svg(body: str) -> str:
-    return f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="11">\n{body}</svg>\n'
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="11">'
+    return f"{start}\n{body}</svg>\n"
 
 
 def bars(labels: Sequence[str], numbers: Sequence[int]) -> str:
@@ -38,7 +39,8 @@ def bars(labels: Sequence[str], numbers: Sequence[int]) -> str:
         high = (HEIGHT - 50) * number / most
         left = 30 + at * step
         out.append(
-            f'<rect x="{left:.1f}" y="{HEIGHT - 30 - high:.1f}" width="{step * 0.8:.1f}" height="{high:.1f}" fill="{COLOURS[0]}"/>\n'
+            f'<rect x="{left:.1f}" y="{HEIGHT - 30 - high:.1f}" width="{step * 0.8:.1f}" height="{high:.1f}" '
+            f'fill="{COLOURS[0]}"/>\n'
         )
         if at % every == 0:
             out.append(f'<text x="{left:.1f}" y="{HEIGHT - 14}">{escape(label.strip())}</text>\n')

@@ -67,7 +67,8 @@ def _histogram(section: Histogram, chart: str) -> str:
         f"{label} {number:6d} {'.' * (number // section.dot)}\n"
         for label, number in zip(section.labels, section.numbers, strict=True)
     )
-    return f'{_start(section)}<table border=0 width="100%">\n<tr><td><pre>\n{"".join(lines)}</pre>\n</td><td>{chart}</td></tr></table>\n'
+    picture = f"<td>{chart}</td></tr></table>\n"
+    return f'{_start(section)}<table border=0 width="100%">\n<tr><td><pre>\n{"".join(lines)}</pre>\n</td>{picture}'
 
 
 def _spent(section: Spent, chart: str) -> str:

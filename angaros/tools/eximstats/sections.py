@@ -173,7 +173,8 @@ def _top_grids(title: str, name: str, table: Table, options: Options, addresses:
     if not table:
         return
     for by_volume in (False, True):
-        rows, numbers = [], []
+        rows: list[list[str]] = []
+        numbers: list[int] = []
         for key, row in _top(table, by_volume, options):
             shown = rounded(row.octets) if options.round_volumes else row.octets
             average = shown // row.messages if row.messages else 0
