@@ -63,12 +63,13 @@ def _sender_failure(state: RunState) -> SenderFailure | None:
     if deferred:
         if state.temp_details:
             lines = result.log_message
-    elif result.user_message and not told:
+    elif (result.user_message or result.failure == "route") and not told:
         pattern = {"postmaster": _POSTMASTER, "mail": _SETUP}.get(result.failure, _PLAIN)
-        lines = pattern.format(address=known.address, text=result.user_message)
+        lines = pattern.format(address=known.address, text=result.user_message).rstrip("\n")
     if told and not lines:
         return None
-    return SenderFailure(known.address, result.log_message, deferred, lines, told)
+    reason = result.log_message if result.log_message or result.failure == "route" else None
+    return SenderFailure(known.address, reason, deferred, lines, told)
 
 
 def first_line(text: str) -> str:

@@ -206,10 +206,14 @@ class _Conversation:
             finding.address = UNKNOWN
 
     def _reset(self) -> None:
-        """Back to before MAIL; a host that does not know RSET is called anew."""
-        if not self.session.command("RSET").ok:
-            self.session.close()
-            self.session.open()
+        """Back to before MAIL; a host that does not know RSET, or is gone, is called anew."""
+        try:
+            if self.session.command("RSET").ok:
+                return
+        except ClientFailure:
+            pass
+        self.session.close()
+        self.session.open()
 
     # --- Keeping the connection --------------------------------------------------------------------------------------
 

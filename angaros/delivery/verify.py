@@ -14,7 +14,7 @@ from angaros.model.outcome import Outcome, VerifyResult
 from angaros.model.verify import PLAIN, VerifyOptions
 from angaros.rewriting import rewrite_address
 from angaros.routers.address import new_delivery
-from angaros.routers.chain import UNROUTEABLE, route
+from angaros.routers.chain import route
 from angaros.routers.outcome import Mode, RouteOutcome
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Verifier:
             work.message.sender_address = ""  # a sender is verified as a bounce to it would be routed (Exim spec 15, senders)
         if self.services.config.rewrite_rules:
             address = rewrite_address(address, work, "T" if is_recipient else "F")
+            if not address:
+                return VerifyResult(Outcome.ACCEPT)  # a bounce's sender
         if options.quota is not None:
             from angaros.delivery.quota_check import cached
 
@@ -135,8 +137,7 @@ class _Run:
         )
 
     def _failed(self, delivery: Delivery) -> VerifyResult:
-        message = delivery.message or UNROUTEABLE
-        result = VerifyResult(Outcome.DENY, delivery.user_message or message, message, "route")
+        result = VerifyResult(Outcome.DENY, delivery.user_message or delivery.message, delivery.message, "route")
         return self._with_data(result, delivery)
 
     def _deferred(self, delivery: Delivery) -> VerifyResult:

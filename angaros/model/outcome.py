@@ -44,7 +44,7 @@ class SenderFailure:
     """Details of a sender verification that made an ACL refuse; given once per sender (spec 44.50)."""
 
     address: str
-    log: str = ""
+    log: str | None = None
     """Reason, for the extra line `sender verify fail for <address>: reason`."""
     deferred: bool = False
     lines: str = ""

@@ -5,7 +5,7 @@ A sender is verified once for each message; the result is kept in `message.effec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from angaros.acl.conditions import verify_headers
@@ -70,6 +70,21 @@ class VerifiedSender:
     told: bool = False
     """Peer and log have had the details."""
 
+    @property
+    def routed(self) -> bool:
+        """Routing went well, whatever became of a callout."""
+        return self.result.outcome is Outcome.ACCEPT or (self.result.failure != "route" and self.callout)
+
+    def answer(self, options: VerifyOptions) -> VerifyResult | None:
+        """What is known already, or None when the sender must be verified again."""
+        result, callout = self.result, options.callout
+        if callout is None:
+            return replace(result, outcome=Outcome.ACCEPT, failure="") if self.routed else result
+        if result.outcome is Outcome.DENY and result.failure == "route":
+            return result
+        usable = result.outcome is Outcome.ACCEPT and self.callout and (self.postmaster or callout.postmaster is None)
+        return result if usable else None
+
 
 def _sender(frame: Frame, request: Request) -> Outcome:
     """`verify = sender`, `verify = sender=address`."""
@@ -80,30 +95,22 @@ def _sender(frame: Frame, request: Request) -> Outcome:
     options = request.options
     kept: dict[str, VerifiedSender] = frame.effects.caches.setdefault("verified_senders", {})
     known = kept.get(address)
-    if known is not None and _usable(known, options):
+    result = known.answer(options) if known is not None else None
+    if known is not None and result is not None:
         frame.trace_inside("using cached sender verify result")
     else:
         result = _verify(frame, address, options, is_recipient=False)
         callout = options.callout
         postmaster = callout is not None and callout.postmaster is not None
         known = kept[address] = VerifiedSender(address, result, callout is not None, postmaster)
-    result = known.result
     if options.no_details:
         known.told = True
     state["sender_verify_failure"] = result.failure
     state["sender_address_data"] = result.address_data or ""
-    return _sender_outcome(frame, known, options)
+    return _sender_outcome(frame, known, result, options)
 
 
-def _usable(known: VerifiedSender, options: VerifyOptions) -> bool:
-    callout = options.callout
-    if callout is None or (known.result.outcome is Outcome.DENY and known.result.failure == "route"):
-        return True
-    return known.callout and (known.postmaster or callout.postmaster is None)
-
-
-def _sender_outcome(frame: Frame, known: VerifiedSender, options: VerifyOptions) -> Outcome:
-    result = known.result
+def _sender_outcome(frame: Frame, known: VerifiedSender, result: VerifyResult, options: VerifyOptions) -> Outcome:
     outcome = _with_defer_ok(frame, result, options)
     if outcome is Outcome.ACCEPT:
         return outcome
