@@ -129,10 +129,11 @@ class Autoreply(LocalTransport):
         return "".join(lines)
 
     def _file(self, reply: Reply, setup: Setup) -> str:
-        """Contents of `file`, perhaps expanded line by line."""
+        """Contents of `file`, perhaps expanded line by line; a line that cannot be expanded stays as it is."""
         refuse_tainted(reply.file, "file", setup)
+        path = str(reply.file) if reply.file.startswith("/") else f"{setup.directory}/{reply.file}"
         try:
-            data, _ = setup.scope.services.courier.read_file(str(reply.file), setup.owner, limit=READ_LIMIT)
+            data, _ = setup.scope.services.courier.read_file(path, setup.owner, limit=READ_LIMIT)
         except OSError as error:
             if self.options.file_optional:
                 return ""
@@ -151,9 +152,7 @@ class Autoreply(LocalTransport):
             scope.local["expand_forbid"] = reply.expand_forbid
         try:
             return scope.expand(line)
-        except ExpansionError as error:
-            text = f"error while expanding line from file:\n  {line.rstrip()}\n  {error}"
-            setup.scope.services.log.write(text, message_id=setup.message.id)
+        except ExpansionError:
             return line
 
     def _returned(self, setup: Setup) -> str:
