@@ -204,6 +204,8 @@ class UnknownOperator(Node):
 def find_operator(name: str) -> tuple[str, str, str] | str:
     """Row, flags and argument of an operator as written; an error message when there is none."""
     row = OPERATORS.get(name)
+    if name in ("h", "l", "nh", "s"):
+        return f"missing values after {name}"
     if row is not None:
         return row[0], row[1], ""
     base, _, argument = name.partition("_")

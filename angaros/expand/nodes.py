@@ -117,6 +117,21 @@ class Sequence_(Node):
         return text
 
 
+class CutAtNul(Node):
+    """Text in which an escape makes a zero octet: as in Exim, nothing after it counts."""
+
+    __slots__ = ("inner",)
+
+    def __init__(self, inner: Node) -> None:
+        super().__init__()
+        self.inner = inner
+        self.skip_error = inner.skip_error
+        self.skip_text = inner.skip_text.partition("\0")[0]
+
+    def eval(self, scope: Scope) -> str:
+        return self.inner.eval(scope).partition("\0")[0]
+
+
 def first_skip_error(nodes: Sequence[Node]) -> str | None:
     """The error that skipping over these nodes finds first."""
     for node in nodes:

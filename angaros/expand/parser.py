@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from angaros.expand.nodes import Broken, BrokenCond, Cond, Literal, Node, Not, Numeric, Unfinished, Variable, sequence
+from angaros.expand.nodes import Broken, BrokenCond, Cond, CutAtNul, Literal, Node, Not, Numeric, Unfinished, Variable, sequence
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -146,6 +146,8 @@ class Parser:
         if plain:
             nodes.append(Literal("".join(plain)))
         self.depth -= 1
+        if any(isinstance(node, Literal) and "\0" in node.text for node in nodes):
+            return CutAtNul(sequence(nodes))
         return sequence(nodes)
 
     def _run_of_text(self) -> str:

@@ -114,7 +114,7 @@ class Compare(Cond):
 
     __slots__ = ("before", "left", "right")
 
-    def __init__(self, before: Callable[[str, str], bool], left: Node, right: Node) -> None:
+    def __init__(self, before: Callable[[Any, Any], bool], left: Node, right: Node) -> None:
         super().__init__()
         self.before = before
         self.left = left
@@ -125,10 +125,24 @@ class Compare(Cond):
         return self.before(self.left.eval(scope), self.right.eval(scope))
 
 
+class CompareNumbers(Compare):
+    """`<{a}{b}` and its like: the first is taken as a number before the second is expanded."""
+
+    __slots__ = ()
+
+    def eval(self, scope: Scope) -> bool:
+        left = integer(self.left.eval(scope))
+        return self.before(left, integer(self.right.eval(scope)))
+
+
 def parse_compare(p: Parser, name: str) -> Cond:
     """# Exim spec 11.7 (eq, lt, =, ...)"""
     nodes = read_arguments(p, name, 2)
-    return BrokenCond(nodes) if p.broken else Compare(comparison(name), nodes[0], nodes[1])
+    if p.broken:
+        return BrokenCond(nodes)
+    if name[0] in "<>=":
+        return CompareNumbers(_ORDERS[name], nodes[0], nodes[1])
+    return Compare(comparison(name), nodes[0], nodes[1])
 
 
 # --- Truth -------------------------------------------------------------------------------------------------------------

@@ -267,9 +267,9 @@ class ListExtract(Node):
             raise fail('first argument of "listextract" must not be empty')
         if not is_number(text):
             raise fail('first argument of "listextract" must be numeric')
-        number = int(text[:20]) if text != "-" else 0
+        number = max(int(text[:20]), -1000000) if text != "-" else 0
         items = split_list(self.data.eval(scope))
-        if number < 0:
+        while number < 0:  # as Exim: from before the first item it goes round to the last
             number += len(items) + 1
         return self.branches.with_value(items[number - 1] if 0 < number <= len(items) else None, scope)
 

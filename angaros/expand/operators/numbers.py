@@ -31,10 +31,12 @@ def do_eval10(text: str, argument: str, scope: Scope) -> str:
 
 
 def _decimal(text: str, name: str) -> int:
-    plain = str(text).strip(" \t\n")
-    if plain and not (plain.isdigit() and plain.isascii()):
+    plain = str(text).lstrip(" \t\n\v\f\r")
+    digits = plain[1:] if plain[:1] in ("-", "+") else plain
+    if text and not (digits.isdigit() and digits.isascii()):
         raise fail(f'argument for {name} operator is "{text}", which is not a decimal number')
-    return min(int(plain[:24] or "0"), MAX_UNSIGNED)
+    value = min(int(digits[:24] or "0"), MAX_UNSIGNED)
+    return -value & MAX_UNSIGNED if plain.startswith("-") and value < MAX_UNSIGNED else value
 
 
 def _in_base(value: int, digits: str) -> str:
