@@ -147,7 +147,9 @@ class AddressTester:
         self.write(f"{text}\n")
         self._show_parents(delivery)
         self.write(f"  router = {delivery.router}, transport = {delivery.transport or 'unset'}\n")
-        for line in host_lines(delivery.hosts, local=not self._is_remote(delivery), test_mode=self._shows_dnssec()):
+        for line in host_lines(
+            delivery.hosts if delivery.transport else [], local=not self._is_remote(delivery), test_mode=self._shows_dnssec()
+        ):
             self.write(f"{line}\n")
 
     def _is_remote(self, delivery: Delivery) -> bool:

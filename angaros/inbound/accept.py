@@ -124,7 +124,7 @@ def _subject(message: Message, services: Services) -> str:
     for header in message.headers_named("subject"):
         from angaros.mime.encoded import CharsetError, decode_2047
 
-        text = " ".join(header.value.split("\n")).strip()
+        text = header.value.strip()
         try:
             return decode_2047(text, services.config.main.headers_charset or "UTF-8", check_length=False)
         except CharsetError:

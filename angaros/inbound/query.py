@@ -60,6 +60,10 @@ def do_expn(c: Conversation, command: Command) -> None:
         c.say(f"501 {found.error}")
         return
     address = found.address if found.domain else concat([found.address, "@", c.main.qualify_recipient or ""])
+    if c.services.config.rewrite_rules:
+        from angaros.rewriting import rewrite_address
+
+        address = rewrite_address(address, c.scope, "T")
     _expand(c, address)
 
 

@@ -115,7 +115,7 @@ def _none_usable(search: HostSearch, problems: set[str], hosts: list[Host], scop
     elif "insecure" in problems:
         search.status, search.message = found.SECURITY, INSECURE
     elif "ignored" in problems:
-        search.status = found.IGNORED
+        search.status, search.message = found.IGNORED, NO_HOSTS
     else:
         literal = any(found._is_address(host.name) for host in hosts) and not scope.services.config.main.allow_mx_to_ip
         search.status, search.message = found.FAILED, NO_HOSTS_OR_ADDRESSES if literal else NO_HOSTS
@@ -178,6 +178,8 @@ def addresses_of(host: Host, wish: Wish) -> tuple[list[Host], str, str]:
     if found._is_address(host.name):
         if host.mx >= 0 and not scope.services.config.main.allow_mx_to_ip:
             return [], found.FAILED, host.name
+        if found.ignored(str(host.name), host.name, wish.query.ignore, scope):
+            return [], found.IGNORED, host.name
         return [replace(host, address=str(host.name))], found.FOUND, host.name
     entries: list[Host] = []
     status, full = found.FAILED, host.name

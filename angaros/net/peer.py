@@ -78,7 +78,7 @@ def _reverse(session: Session, scope: Scope) -> tuple[list[str], bool, bool]:
         if method == "bydns":
             answer = scope.services.dns.query(reverse_name(address), "PTR", dnssec=True, scope=scope)
             if answer.status == "ok":
-                names = [Tainted(str(name)) for _, name in answer.records[:ALIAS_LIMIT] if name]
+                names = [Tainted(str(name).lower()) for _, name in answer.records[:ALIAS_LIMIT] if name]
                 _trace_names(names, scope)
                 if names:
                     return list(names), answer.authenticated, False

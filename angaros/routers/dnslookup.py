@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from angaros.lists.parse import split_list
 from angaros.model.delivery import Host
 from angaros.model.errors import ExpansionError, ForcedFailure, ListDefer
+from angaros.net.host_records import NO_HOSTS_OR_ADDRESSES
 from angaros.net.hosts import AGAIN, FAILED, FOUND_LOCAL, IGNORED, SECURITY, HostQuery, HostSearch, find_by_dns
 from angaros.routers.assign import assign
 from angaros.routers.host_list import base_query, translate_addresses
@@ -17,6 +18,12 @@ from angaros.routers.self_action import act_on_self, change_domain, parse_self
 if TYPE_CHECKING:
     from angaros.config.config import Config, DriverInstance
 
+INVALID_MX = (
+    "It appears that the DNS operator for {}\n"
+    "has installed an invalid MX record with an IP address\n"
+    "instead of a domain name on the right hand side."
+)
+"""For the client whose recipient or sender has such a domain."""
 _FALSE = frozenset({"", "0", "no", "false"})
 
 
@@ -101,6 +108,8 @@ class Router:
                 return run.defer("lookup defer for fail_defer_domains option")
         if search.message:
             run.delivery.message = search.message
+        if search.message == NO_HOSTS_OR_ADDRESSES:
+            run.delivery.user_message = INVALID_MX.format(run.delivery.domain)
         return Answer.DECLINE
 
     def _again(self, run: Run, search: HostSearch) -> Answer:

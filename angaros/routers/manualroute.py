@@ -11,7 +11,7 @@ from angaros.model.text import like
 from angaros.net.hosts import build_host_list
 from angaros.routers.assign import REMOTE_DRIVERS, assign, find_transport
 from angaros.routers.host_list import HANDLING, LookupPlan, look_up_hosts
-from angaros.routers.outcome import Answer
+from angaros.routers.outcome import Answer, Mode
 from angaros.routers.router import Run
 from angaros.routers.self_action import parse_self
 
@@ -109,9 +109,9 @@ class Router:
             if transport is None:
                 return Answer.DEFER
         config = run.scope.services.config
-        if not transport:
-            return self._without_transport(run)
-        if config.transports[transport].driver not in REMOTE_DRIVERS:
+        if not transport and run.mode in (Mode.DELIVER, Mode.ADDRESS_TEST):
+            return run.defer(f'neither "transport" nor "verify_only" is set for {run.router.name} router', Why.BAD_TRANSPORT)
+        if transport and config.transports[transport].driver not in REMOTE_DRIVERS:
             # A local transport sees the whole list as $host (spec 20.6).
             return assign(run, [Host(hosts_text)] if hosts_text else [], transport)
         hosts = build_host_list(hosts_text, randomize, run.scope) if hosts_text else []
@@ -119,12 +119,6 @@ class Router:
             return assign(run, [], transport)
         found = look_up_hosts(run, hosts, plan)
         return found if isinstance(found, Answer) else assign(run, found, transport)
-
-    def _without_transport(self, run: Run) -> Answer:
-        """Enough to verify; not to deliver. Exim spec 20."""
-        if run.mode.verifying:
-            return assign(run, None, "")
-        return run.defer(f'neither "transport" nor "verify_only" is set for {run.router.name} router', Why.BAD_TRANSPORT)
 
     def _words(self, run: Run, words: list[str]) -> tuple[bool, LookupPlan, str | None] | Answer:
         """Options of a rule."""
