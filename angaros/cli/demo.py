@@ -66,24 +66,57 @@ def _password(directory: Path) -> str:
     return kept.read_text().strip()
 
 
+POWERLESS = "nobody"
+"""Whom the server runs as when root starts it: mail is never handled as root."""
+
+
+class Unfit(Exception):
+    """`str()` says why the server cannot run here."""
+
+
+def _runner(directory: Path) -> pwd.struct_passwd:
+    """The user that the server runs as; root's choice must be able to get into the directory."""
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.getuid())
+    for parent in (directory, *directory.parents):
+        if parent.exists() and not parent.stat().st_mode & 0o001:
+            raise Unfit(
+                f"Started by root the server runs as user {POWERLESS}, who may not enter {parent}.\n"
+                "Run it from a directory that everybody may enter, or as an ordinary user."
+            )
+    return pwd.getpwnam(POWERLESS)
+
+
+def _own(path: Path, user: pwd.struct_passwd) -> None:
+    if os.geteuid() == 0:
+        os.chown(path, user.pw_uid, user.pw_gid)
+
+
 def prepare(directory: Path) -> str:
     """Write everything that is not there yet; returns the demo user's password."""
     hostname = _hostname()
+    runner = _runner(directory)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o755)
     for name in SUBDIRECTORIES:
-        (directory / name).mkdir(parents=True, exist_ok=True, mode=0o750)
-    user = pwd.getpwuid(os.getuid()).pw_name
-    for name in (DEMO_USER, "postmaster", "everybody", user):
+        (directory / name).mkdir(exist_ok=True, mode=0o750)
+        _own(directory / name, runner)
+    user = runner.pw_name
+    for name in (DEMO_USER, "postmaster", "everybody", pwd.getpwuid(os.getuid()).pw_name):
         (directory / "mail" / name).mkdir(exist_ok=True, mode=0o700)
+        _own(directory / "mail" / name, runner)
     if not (directory / "tls" / "key.pem").exists():
         make_certificate(directory / "tls", hostname)
+        _own(directory / "tls" / "key.pem", runner)
     configuration = directory / "exim.conf"
     if not configuration.exists():
         template = (Path(__file__).parent / "demo.conf").read_text()
-        values = {"@DIR@": str(directory), "@HOSTNAME@": hostname, "@USER@": user, "@GROUP@": grp.getgrgid(os.getgid()).gr_name}
+        values = {"@DIR@": str(directory), "@HOSTNAME@": hostname, "@USER@": user, "@GROUP@": grp.getgrgid(runner.pw_gid).gr_name}
         for key, value in values.items():
             template = template.replace(key, value)
         _write(configuration, template.encode(), 0o644)
-    return _password(directory)
+    password = _password(directory)
+    _own(directory / "users", runner)
+    return password
 
 
 def banner(directory: Path, password: str) -> str:
@@ -120,7 +153,11 @@ def main(arguments: list[str]) -> int:
             print("usage: angaros demo [--directory DIR] [--prepare]", file=sys.stderr)
             return 64
     directory = directory.resolve()
-    password = prepare(directory)
+    try:
+        password = prepare(directory)
+    except Unfit as error:
+        print(error, file=sys.stderr)
+        return 1
     print(banner(directory, password), flush=True)
     if only_prepare:
         return 0

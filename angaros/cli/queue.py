@@ -87,11 +87,15 @@ def _deliver(context: Context) -> int:
 
 
 def _move(context: Context) -> int:
+    from angaros.daemon.privilege import become_root
+
     store = context.services.store
+    source = next((run.queue_name for run in context.call.queue_runs if run.queue_name), "")
+    become_root()
     status = 0
     for message_id in context.call.arguments:
         try:
-            store.move(message_id, context.call.queue_name)
+            store.move(message_id, context.call.queue_name, source)
         except (AngarosError, OSError) as error:
             print(f"exim: {message_id}: {error}", file=sys.stderr)
             status = 1
