@@ -179,6 +179,9 @@ def start_daemon(context: Context) -> int:
         print(f"exim: {error}", file=sys.stderr)
         return 1
     prepare_directories(context)
+    from angaros.spool.orphans import remove_orphans
+
+    remove_orphans(config.main.spool_directory or context.site.spool_directory)
     ready = -1
     if not call.foreground:
         ready = _background()
