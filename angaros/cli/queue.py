@@ -94,6 +94,7 @@ def _move(context: Context) -> int:
     become_root()
     status = 0
     for message_id in context.call.arguments:
+        write(f"Message {message_id} ")
         try:
             store.move(message_id, context.call.queue_name, source)
         except (AngarosError, OSError) as error:

@@ -30,6 +30,9 @@ from angaros.spool.locks import SpoolLock, try_lock
 if TYPE_CHECKING:
     from angaros.model.interfaces import Clock, Log, Waiter
 
+RUBBISH_AGE = 24 * 3600.0
+"""Seconds after which what a crash left of a reception is removed: no reception takes so long."""
+
 CHUNK = 1 << 18
 """Octets of body read at a time."""
 
@@ -293,6 +296,60 @@ class Store:
                 return file.read()
         raise FileNotFoundError(2, "No such file or directory", self._msglog_path(message_id, queue_name))
 
+    def move(self, message_id: str, target: str, source: str = "") -> None:
+        """Put a message into another queue (-MG). The -H file goes last: until then the message is where it was.
+
+        Raises FileNotFoundError, BlockingIOError when somebody works on it."""
+        lock = self.lock(message_id, source)
+        if lock is None:
+            text = f"Spool file for {message_id} is locked (another process is handling this message)"
+            raise BlockingIOError(11, text)
+        with lock:
+            old = lock.path.rpartition("/")[0]
+            new = self.input_directory(message_id, target)
+            self.make_directory(new)
+            os.link(lock.path, f"{new}/{message_id}-D")
+            with suppress(FileNotFoundError):
+                os.rename(f"{old}/{message_id}-J", f"{new}/{message_id}-J")
+            os.rename(f"{old}/{message_id}-H", f"{new}/{message_id}-H")
+            os.unlink(lock.path)
+            self._move_message_log(message_id, target, source)
+        if self._log is not None:
+            names = [f"{f'({queue}) ' if queue else ''}input, msglog" for queue in (source, target)]
+            self._log.write(f"moved from {names[0]} to {names[1]}", message_id=message_id)
+
+    def _move_message_log(self, message_id: str, target: str, source: str) -> None:
+        new = self._msglog_path(message_id, target)
+        for split in (self.settings.split, not self.settings.split):
+            old = self._msglog_path(message_id, source, split)
+            if os.path.exists(old):
+                self.make_directory(new.rpartition("/")[0])
+                os.rename(old, new)
+                return
+
+    def remove_rubbish(self, queue_name: str = "") -> int:
+        """Remove -D files without -H, and temporary files, that are older than RUBBISH_AGE (S1, S2 after a crash); how many."""
+        now, removed = self._clock.now(), 0
+        for directory, names in _all_directories(f"{self.base(queue_name)}/input"):
+            present = set(names)
+            for name in names:
+                body = name[-2:] == "-D" and f"{name[:-2]}-H" not in present
+                if not (body or name.startswith("hdr.")):
+                    continue
+                path = f"{directory}/{name}"
+                with suppress(OSError):
+                    if now - os.stat(path).st_mtime > RUBBISH_AGE and not (body and self._is_held(path, len(name) + 1)):
+                        os.unlink(path)
+                        removed += 1
+        return removed
+
+    def _is_held(self, path: str, length: int) -> bool:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return not try_lock(fd, length)
+        finally:
+            os.close(fd)
+
     # --- the queue ----------------------------------------------------------------------------------------------------
 
     def scan(self, queue_name: str = "", *, ordered: bool = True) -> list[QueueEntry]:
@@ -371,6 +428,19 @@ class Store:
 
 
 _NOT_QUEUES = frozenset({"input", "msglog", "msglog.OLD", "db", "log", "scan", "DELIVERBY"})
+
+
+def _all_directories(top: str) -> Iterator[tuple[str, list[str]]]:
+    """The input directory and its subdirectories, with what is in them."""
+    try:
+        names = os.listdir(top)
+    except OSError:
+        return
+    yield top, names
+    for name in names:
+        if len(name) == 1:
+            with suppress(OSError):
+                yield f"{top}/{name}", os.listdir(f"{top}/{name}")
 
 
 def _scan_directory(directory: str, queue_name: str) -> tuple[list[QueueEntry], list[str]]:

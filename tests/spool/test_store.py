@@ -193,3 +193,42 @@ def test_ids() -> None:
     assert first != second
     assert is_message_id("16ZCW1-0005MB-00")
     assert not is_message_id("16ZCW1-0005MB-0")
+
+
+def test_move_to_another_queue(tmp_path: Path) -> None:
+    spool = store(tmp_path)
+    one, lock = accept(spool)
+    spool.message_log(one.id).append("line", now=True)
+    with pytest.raises(BlockingIOError):
+        spool.move(one.id, "night")
+    lock.release()
+    spool.move(one.id, "night")
+    assert not spool.exists(one.id)
+    assert spool.load(one.id, queue_name="night").id == one.id
+    assert spool.read_message_log(one.id, "night").endswith(b"line\n")
+    spool.move(one.id, "", "night")
+    assert spool.exists(one.id)
+    assert os.listdir(tmp_path / "night" / "input") == []
+
+
+def test_rubbish_of_a_crash_is_removed_when_old(tmp_path: Path) -> None:
+    spool = store(tmp_path, split=True)
+    kept, lock = accept(spool)
+    lock.release()
+    held = spool.create(spool.new_id())
+    lost = spool.create(spool.new_id())
+    lost.flush()
+    held.flush()
+    lost.lock.release()
+    directory = Path(lost.path).parent
+    (directory / "hdr.x").write_text("")
+    assert spool.remove_rubbish() == 0
+    old = Clock.time - 100_000
+    for path in (held.path, lost.path, directory / "hdr.x"):
+        os.utime(path, (old, old))
+    for path in (kept.body_path, kept.body_path[:-1] + "H"):
+        os.utime(path, (old, old))
+    assert spool.remove_rubbish() == 2
+    assert os.path.exists(held.path)
+    assert spool.exists(kept.id)
+    held.abort()
