@@ -79,9 +79,8 @@ def summarize(messages: Iterable[Queued], split: frozenset[str]) -> tuple[dict[s
     everything = Total()
     for message in messages:
         for recipient in message.recipients:
-            address = recipient.removeprefix("+").removeprefix("D ").strip()
-            if "@" in address:
-                lines.setdefault(line_name(message, address, split), Total()).add(message)
+            if "@" in recipient and not recipient.startswith(("D ", "+D ")):
+                lines.setdefault(line_name(message, recipient, split), Total()).add(message)
                 everything.add(message)
     return lines, everything
 

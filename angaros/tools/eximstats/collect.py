@@ -41,7 +41,7 @@ def host_domain(host: str) -> str:
     if bare.count(".") < 2:
         return "localdomain"
     domain = bare.partition(".")[2]
-    return f"({domain})" if host.startswith("(") else domain
+    return f"(.{domain})" if host.startswith("(") else domain
 
 
 @dataclass(slots=True)
@@ -99,6 +99,7 @@ class Collector:
             for name, pattern in patterns:
                 if pattern is not None and pattern.matches(line.text):
                     stats.patterns[name] += 1
+                    stats.patterns_in[name][self._slot(stamp)] += 1
             action = flags.get(line.rest[:2]) if line.message_id and line.rest[2:3] == " " else None
             if action is not None:
                 if self._transports is None or not self._hidden(line.rest):
@@ -178,7 +179,7 @@ class Collector:
             row(stats.destination["localdomain"], shown.rpartition("@")[2].rstrip(">").lower() if "@" in shown else "").add(size)
 
     def _relayed(self, message: Known, target: str) -> None:
-        source = f"{message.host}{message.address} {message.sender}"
+        source, target = f"{message.host}{message.address} {message.sender}".lower(), target.lower()
         if self._relay is not None and self._relay.matches(f"{source} => {target}"):
             self.stats.relayed_unshown += 1
         else:
@@ -190,8 +191,7 @@ class Collector:
         address = _ORIGINAL.sub("", _FIELD.split(line.rest[3:].rstrip("\n"), maxsplit=1)[0].strip())
         self.stats.delivered.addresses += 1
         for kind in self.options.by:
-            if kind != "email":
-                row(self.stats.destination[kind], self._name(kind, host, address)).addresses += 1
+            row(self.stats.destination[kind], self._name(kind, host, address)).addresses += 1
 
     def _delay(self, line: LogLine) -> None:
         message = self._known.get(line.message_id)
@@ -291,4 +291,5 @@ def fresh(options: Options) -> Stats:
     stats.delivery_all, stats.delivery_remote = Times(options.delivery_times), Times(options.delivery_times)
     stats.receipt_all = Times(options.receipt_times)
     stats.patterns = {name: 0 for name, _ in options.patterns}
+    stats.patterns_in = {name: [0] * slots for name, _ in options.patterns}
     return stats

@@ -12,7 +12,7 @@ from angaros.tools.eximstats.stats import Row, Stats, Times, count, row
 from angaros.tools.program import ToolError
 
 _TITLE = re.compile(r"Exim statistics from (\S+ \S+) to (\S+ \S+)")
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"</?[A-Za-z!][^>]*>")
 _CELL = re.compile(r"<t[dh][^>]*>(.*?)(?=<t[dh]|</t[dh]>|</tr>|$)")
 _UNITS = {"": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
 _VOLUME = re.compile(r"(\d+)(KB|MB|GB)?")
@@ -86,7 +86,6 @@ class Merger:
                 return
 
     def _grand(self, title: str, body: list[str]) -> None:
-        stats = self.stats
         for line in body:
             cells = line.split("\t") if "\t" in line else line.split()
             if cells[:1] == ["TOTAL"]:
@@ -94,10 +93,16 @@ class Merger:
             elif cells[:1] in (["Received"], ["Delivered"]):
                 numbers = [cell for cell in cells[1:] if cell.strip()]
                 self._totals(cells[0], numbers)
-            elif cells[:1] == ["Rejects"]:
-                stats.rejects += int(next(cell for cell in cells[1:] if cell.strip()))
-            elif " ".join(cells[:2]).startswith("Temp Rejects"):
-                stats.temporary_rejects += int(next(cell for cell in cells[1:] if cell.strip().isdigit()))
+            elif match := re.match(r"\s*(Rejects|Temp Rejects)\s+(\d+)(?:\s+(\d+))?", line):
+                self._rejects(match[1], int(match[2]), int(match[3] or 0))
+
+    def _rejects(self, name: str, number: int, hosts: int) -> None:
+        stats = self.stats
+        if name == "Rejects":
+            stats.rejects += number
+        else:
+            stats.temporary_rejects += number
+        stats.sites[name, "host"] = stats.sites.get((name, "host"), 0) + hosts
 
     def _totals(self, name: str, numbers: list[str]) -> None:
         stats = self.stats

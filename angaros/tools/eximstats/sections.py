@@ -149,7 +149,7 @@ def _histogram(what: str, unit: tuple[str, str], numbers: list[int], options: Op
 def spent(title: str, times: Times) -> Spent:
     """Bins that have something."""
     total, sofar = sum(times.bins), 0
-    rows = []
+    rows: list[tuple[str, str, int, str, str]] = []
     for at, number in enumerate(times.bins):
         if not number:
             continue
@@ -166,7 +166,7 @@ def _top(table: Table, by_volume: bool, options: Options) -> list[tuple[str, Row
         name, row = item
         return (-row.octets, -row.messages, name) if by_volume else (-row.messages, -row.octets, name)
 
-    return sorted(table.items(), key=rank)[: options.top]
+    return sorted((item for item in table.items() if item[1].messages), key=rank)[: options.top]
 
 
 def _top_grids(title: str, name: str, table: Table, options: Options, addresses: bool) -> Iterator[Grid]:
@@ -202,6 +202,8 @@ def sections(stats: Stats, options: Options) -> Iterator[Section]:
     if stats.patterns:
         rows = [[name, str(number)] for name, number in sorted(stats.patterns.items())]
         yield Grid("User Specified Patterns", "Patterns", ["Total"], rows, name_last=False)
+        for name, numbers in sorted(stats.patterns_in.items()) if options.divisions else ():
+            yield _histogram(name, ("occurence", "occurences"), numbers, options, f"Pattern {name}")
     if options.transports:
         rows = [[name, volume(row.octets, options), str(row.messages)] for name, row in sorted(stats.transports.items())]
         numbers = [row.messages for _, row in sorted(stats.transports.items())]

@@ -89,6 +89,7 @@ class Stats:
     temporary_ips: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     patterns: dict[str, int] = field(default_factory=dict)
+    patterns_in: dict[str, list[int]] = field(default_factory=dict)
 
     def site_count(self, side: str, kind: str) -> int:
         """How many hosts, domains, ... of one side."""
@@ -96,7 +97,7 @@ class Stats:
             return self.sites[side, kind]
         tables = {"Received": self.sending, "Delivered": self.destination}
         if side in tables:
-            return len(tables[side].get(kind, {}))
+            return sum(row.messages > 0 for row in tables[side].get(kind, {}).values())
         return len(self.rejected_ips if side == "Rejects" else self.temporary_ips) if kind == "host" else 0
 
 
