@@ -100,6 +100,7 @@ def _move(context: Context) -> int:
         except (AngarosError, OSError) as error:
             print(f"exim: {message_id}: {error}", file=sys.stderr)
             status = 1
+    write("\n")
     return status
 
 
