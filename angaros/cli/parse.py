@@ -102,6 +102,7 @@ def _host_check(callout: bool) -> Parser:
     def parse(call: Invocation, argument: str, rest: Arguments) -> None:
         call.mode, call.host_checking_callout = "bh", callout
         call.host_checking = _value("", rest, argument)
+        call.claims.host_address = None  # a later -oMa wins
 
     return parse
 

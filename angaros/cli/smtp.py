@@ -45,7 +45,7 @@ def host_check(context: Context) -> int:
         modes.debug.host_checking = True
     context.services.extra["start_delivery"] = lambda message, lock, foreground: None
     options = session_options(context, host_checking=True, host_checking_callout=call.host_checking_callout)
-    options.submission.claims.host_address = call.host_checking
+    options.submission.claims.host_address = call.claims.host_address or call.host_checking
     options.local = False
     if os.geteuid() == 0 and os.getuid() != 0:
         become(context.services.config.exim_uid, context.services.config.exim_gid)

@@ -236,7 +236,8 @@ class Conversation:
             HANDLERS[command.verb](self, command)
             if command.verb in ("MAIL", "RCPT") and self.core.pending:
                 self.txn.extra["pipelined"] = True
-            if not self.done and command.verb in SYNC_AGAIN and self._too_early(command.syntax):
+            again = command.verb in SYNC_AGAIN and "early_pipe" not in self.extra
+            if again and not self.done and self._too_early(command.syntax):
                 del self._out[mark if self._out is collected else 0 :]  # the peer did not wait while policy took its time
                 self.receiver = None
                 self.core.begin_commands()
@@ -256,7 +257,9 @@ class Conversation:
         """Whether the peer sent more before it could know the answer. # RFC 2920 3.1; Exim spec 14, smtp_enforce_sync"""
         if syntax.sync == "never" or (syntax.sync == "unless-pipelining" and self.advertised.pipelining):
             return False
-        if syntax.verb == "EHLO" and "early_pipe" in self.extra:
+        if syntax.verb == "EHLO" and not self.helo_seen and self.extra.get("pipe_connect"):
+            if self.has_input():
+                self.extra["early_pipe"] = True
             return False
         return self.checks_sync() and self.has_input()
 

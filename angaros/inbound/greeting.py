@@ -21,6 +21,8 @@ def start(c: Conversation) -> None:
     """All that happens before the first command."""
     session = c.session
     session.connect_time = c.services.clock.now()
+    if not session.originator_login:
+        _we_are_the_originator(c)
     session.smtp = True
     c.connection_id = make_connection_id(c)
     log_connection(c)
@@ -38,9 +40,27 @@ def start(c: Conversation) -> None:
         return
     if c.options.tls_on_connect and not _tls_now(c):
         return
-    if session.sender_host_address and not _proxy(c):
-        return
+    if session.sender_host_address:
+        if not _proxy(c):
+            return
+        c.extra["pipe_connect"] = c.host_in("pipelining_connect_advertise_hosts")
     _connect_acl_and_banner(c)
+
+
+def _we_are_the_originator(c: Conversation) -> None:
+    """For a message from the network the spool names the Exim user."""
+    config = c.services.config
+    name = c.services.extra.get("exim_login")
+    if name is None:
+        from pwd import getpwuid
+
+        try:
+            name = getpwuid(config.exim_uid).pw_name
+        except KeyError:
+            name = str(config.exim_uid)
+        c.services.extra["exim_login"] = name
+    c.session.originator_login = name
+    c.session.originator_uid, c.session.originator_gid = config.exim_uid, config.exim_gid
 
 
 def make_connection_id(c: Conversation) -> str:
@@ -188,9 +208,7 @@ def _talks_first(c: Conversation) -> bool:
     if not c.checks_sync() or c.options.tls_on_connect or not c.has_input():
         return False
     early = c.core.peek(SHOWN_GREETING_INPUT)
-    if c.advertised.pipe_connect or may_pipe_connect(c):
-        c.advertised.pipe_connect = True
-        c.extra["early_pipe"] = True
+    if c.extra.get("pipe_connect"):
         return False
     c.log.write(
         "SMTP protocol synchronization error (input sent without waiting for greeting): rejected connection from "
@@ -200,8 +218,3 @@ def _talks_first(c: Conversation) -> bool:
     c.notquit("synchronization-error", "554", "SMTP synchronization error")
     c.done = True
     return True
-
-
-def may_pipe_connect(c: Conversation) -> bool:
-    """Whether early pipelining is open to this host (`pipelining_connect_advertise_hosts`). Exim spec 14"""
-    return c.host_in("pipelining_connect_advertise_hosts") and c.host_in("pipelining_advertise_hosts")
