@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from angaros.model.text import Tainted
 from angaros.smtp.client import ClientFailure, ClientReply, SmtpClient
 
 BLOCK = 8192
@@ -264,8 +265,8 @@ class Transaction:
         overall = client.expect(client.read_reply(timeout), 2)
         for outcome, reply in zip(waiting, replies, strict=True):
             self._judge(outcome, reply, "data")
-            if reply.ok:
-                outcome.reply = overall
+            if reply.ok:  # both, as Exim's log shows them
+                outcome.reply = ClientReply(reply.code, Tainted(f"{reply.text}\\n{overall.text}"))
         self.clean = True
         return overall
 

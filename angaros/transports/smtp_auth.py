@@ -34,8 +34,8 @@ ROUNDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`ok`, `failed` (5yz: try the next authenticator), `deferred` (4yz), `cancelled` (not to be used now), `error` (an option
-    could not be expanded: `message`)."""
+    """`ok`; `failed` (5yz: try the next authenticator); `deferred` (4yz); `skipped` (not to be used now); `cancelled` (it made
+    no sense: `message`; try the next); `error` (an option could not be expanded: `message`)."""
 
     status: str
     message: str = ""
@@ -53,12 +53,12 @@ def authenticate(instance: DriverInstance[Any], scope: Scope, client: SmtpClient
     from angaros.auths import base
 
     if not base.client_wanted(instance, scope):
-        return Outcome("cancelled")
+        return Outcome("skipped")
     dialogue = base.client(instance, scope)
     try:
         first = next(dialogue, None)
     except ForcedFailure:
-        return Outcome("cancelled")
+        return Outcome("skipped")
     except ExpansionError as error:
         return Outcome("error", str(error))
     command = f"AUTH {(instance.options.public_name or '').upper()}"
@@ -68,19 +68,19 @@ def authenticate(instance: DriverInstance[Any], scope: Scope, client: SmtpClient
         if reply.code // 100 != 3:
             return _judged(reply)
         try:
-            answer = dialogue.send(_decode(reply))
+            answer = dialogue.send(_decode(reply, lenient=bool(getattr(instance.options, "client_ignore_invalid_base64", False))))
         except StopIteration:
             client.command("*", command)
-            return Outcome("failed", f"Too few items in client_send in {instance.name} authenticator")
+            return Outcome("cancelled", f"Too few items in client_send in {instance.name} authenticator")
         except ForcedFailure:
             client.command("*", command)
-            return Outcome("cancelled")
+            return Outcome("skipped")
         except (ExpansionError, ValueError) as error:
             client.command("*", command)
-            return Outcome("error" if isinstance(error, ExpansionError) else "failed", str(error))
+            return Outcome("error" if isinstance(error, ExpansionError) else "cancelled", str(error))
         reply = client.command(_encode(answer), command)
     client.command("*", command)
-    return Outcome("failed", "too many challenges")
+    return Outcome("cancelled", "too many challenges")
 
 
 def _judged(reply: ClientReply) -> Outcome:
@@ -93,10 +93,12 @@ def _encode(text: str) -> str:
     return base64.b64encode(text.encode("latin-1")).decode("ascii")
 
 
-def _decode(reply: ClientReply) -> str:
-    """The challenge; ValueError when it is not base64."""
+def _decode(reply: ClientReply, *, lenient: bool) -> str:
+    """The challenge; ValueError when it is not base64, "" instead if `lenient` (Exim spec 34.6)."""
     text = str(reply.text[4:]).strip()
     try:
         return base64.b64decode(text, validate=True).decode("latin-1")
     except (binascii.Error, UnicodeError):
+        if lenient:
+            return ""
         raise ValueError(f'Invalid base64 string in server response "{reply.text}"') from None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from angaros.model.delivery import Delivery, DeliveryResult
 from angaros.model.errors import ExpansionError, ForcedFailure, Why
+from angaros.model.events import raise_event
 from angaros.model.message import (
     DSN_NOTIFY_DELAY,
     DSN_NOTIFY_FAILURE,
@@ -66,8 +67,31 @@ class Copy:
     items: list[Item]
     followed: bool = False
     """A line for this connection has been made: further addresses are logged with `->`."""
+    waiting: dict[str, None] = field(default_factory=dict)
+    """Names of hosts that the message waits for."""
+    last_failure: str = ""
+    """Kind of the failure that ended the last transaction."""
+    deferred_text: str = ""
+    deferred_errno: int = 0
+    """The last host or message error: for the event at the end."""
     _source: MessageSource | FilteredSource | None = None
     _source_items: tuple[int, ...] = ()
+
+    def pending(self) -> list[Item]:
+        """Addresses that are neither delivered nor refused."""
+        return [item for item in self.items if item.pending]
+
+    def event(self, name: str, data: str, number: int, item: Item) -> None:
+        """One of the `msg:` events of the transport."""
+        action = self.instance.options.event_action
+        if action:
+            scope = self.scope.child(item.delivery, router_name=item.delivery.router)
+            raise_event(action, name, data, scope, number)
+
+    def host_deferred(self, text: str, number: int) -> None:
+        """A host, or the message at a host, failed for now."""
+        self.deferred_text, self.deferred_errno = text, number
+        self.event("msg:host:defer", text, number, self.items[0])
 
     def source(self, items: list[Item]) -> MessageSource | FilteredSource:
         """The data for these addresses; made once as long as they stay the same."""
@@ -128,10 +152,11 @@ class MessageSource:
             os.close(fd)
 
 
-def send(copy: Copy, session: SmtpSession, items: list[Item], last_host: bool, host_keys: tuple[str, str]) -> bool:
-    """Send to `items`; their results are filled in. Returns whether the session is good for another message."""
+def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, host_keys: tuple[str, str]) -> bool:
+    """Send to `items`; their results are filled in. Returns whether the session is good for another message. `last`: no other
+    host follows. Raises `StaleSession`, `SessionFailure`, `SetupError`."""
     session.sequence += 1
-    copy.followed = False
+    copy.followed, copy.last_failure = False, ""
     for item in items:
         item.result = fresh_result(session, copy, item)
     transaction = _transaction(copy, session, items)
@@ -145,7 +170,7 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], last_host: bool, h
         return False
     session.reused = False
     _settle(copy, session, items, transaction, reply)
-    if not last_host:
+    if not last:
         _log_put_off(copy, session, items)
     return transaction.clean
 
@@ -153,7 +178,9 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], last_host: bool, h
 def fresh_result(session: SmtpSession, copy: Copy, item: Item) -> DeliveryResult:
     """A result that knows the connection."""
     client = session.client
+    startup, session.startup = session.startup, ""
     return DeliveryResult(
+        startup=startup,
         host=replace(session.host, port=session.port),
         tls=session.tls,
         authenticator=session.authenticator if session.authenticated else "",
@@ -320,9 +347,7 @@ def _delivered(copy: Copy, session: SmtpSession, item: Item, transaction: Transa
     result.dsn_passed_on = "dsn" in session.used and not item.delivery.dsn_lasthop
     result.finished = copy.scope.services.clock.now()
     result.followed = copy.followed
-    if not copy.followed:
-        result.startup, session.startup = session.startup, ""
-        copy.followed = True
+    copy.followed = True
 
 
 def _refused(copy: Copy, session: SmtpSession, item: Item, transaction: Transaction, outcome: RcptOutcome) -> None:
@@ -335,9 +360,9 @@ def _refused(copy: Copy, session: SmtpSession, item: Item, transaction: Transact
     else:
         kind = "LMTP" if transaction.features.lmtp else "PRDR"
         text = f"{kind} error after DATA: {reply.text}"
-    item.result.message = text
+    item.result.message = item.result.user_message = text
     item.result.smtp_response = reply.text
-    item.result.more_errno = reply.code % 100 << 8
+    item.result.more_errno = _more_errno(reply, session)
     if outcome.status == FAILED:
         item.result.status = "fail"
         item.pending = False
@@ -345,6 +370,14 @@ def _refused(copy: Copy, session: SmtpSession, item: Item, transaction: Transact
     if outcome.stage == "rcpt":
         item.result.basic_errno = int(Why.RCPT_4XX)
         _note_address(copy, item)
+        number = item.result.more_errno
+        copy.event("msg:rcpt:host:defer", text, number, item)
+        copy.event("msg:rcpt:defer", text, number, item)
+
+
+def _more_errno(reply: ClientReply, session: SmtpSession) -> int:
+    """For retry rules: the last two digits of the code, and whether the host came from an MX record."""
+    return reply.code % 100 << 8 | ord("M" if session.host.mx >= 0 else "A")
 
 
 def _note_address(copy: Copy, item: Item) -> None:
@@ -381,10 +414,10 @@ def _spread(
     copy: Copy, session: SmtpSession, items: list[Item], transaction: Transaction, failure: ClientFailure, keys: tuple[str, str]
 ) -> None:
     """The transaction broke: what was already said about single recipients stands, the rest shares the failure."""
-    kind = classify(failure, transaction.stage)
+    kind = copy.last_failure = classify(failure, transaction.stage)
     number, more = failure.errno, 0
     if failure.reply is not None:
-        more = failure.reply.code % 100 << 8
+        more = _more_errno(failure.reply, session)
         number = int(_REPLY_ERRNO[transaction.stage]) if failure.reply.code // 100 == 4 else 0
     for position, (item, outcome) in enumerate(zip(items, transaction.outcomes, strict=True)):
         if outcome.status == FAILED or (outcome.status == DEFERRED and failure.reply is not None):
@@ -396,6 +429,7 @@ def _spread(
         _put_off(item, failure.text, number, more)
         if failure.reply is not None:
             item.result.smtp_response = failure.reply.text
+            item.result.user_message = failure.text
         if failure.permanent:
             item.result.status = "fail"
             item.pending = False
@@ -405,9 +439,15 @@ def _spread(
         else:
             key = keys[0] if kind == HOST else keys[1]
             item.result.retries.append((key, "update", number, more, failure.text))
+    session.close(say_quit=failure.reply is not None)
     if not failure.permanent and kind != RECIPIENT:
         log_host_line(copy, session, failure.text, failure.errno)
-    session.close(say_quit=failure.reply is not None)
+        text = failure.text + (f": {os.strerror(failure.errno)}" if failure.errno > 0 else "")
+        if kind == HOST:
+            copy.waiting[session.host.name] = None
+            copy.host_deferred(text, number)
+        else:
+            copy.deferred_text, copy.deferred_errno = text, number
 
 
 def host_text(copy: Copy, name: str, address: str, port: int) -> str:

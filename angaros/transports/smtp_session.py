@@ -55,6 +55,8 @@ class SessionFailure(Exception):
         """There is a host line."""
         self.tls_failed = False
         """A handshake failed: sending in the clear may be an alternative."""
+        self.from_peer = False
+        """`text` is what the server said: the sender may see it."""
         self.session: SmtpSession | None = None
         """As far as it came."""
 
@@ -84,6 +86,8 @@ class SmtpSession:
     proxy_port: int = 0
     used: set[str] = field(default_factory=set)
     limits: dict[str, int] = field(default_factory=dict)
+    on_close: Callable[[], None] | None = None
+    """Called once, when the connection is closed."""
 
     def close(self, *, say_quit: bool = True, wait_for_quit: bool = False) -> None:
         """End it."""
@@ -93,6 +97,9 @@ class SmtpSession:
         if detail is not None:
             detail("  SMTP(close)>>")
         self.stream.close()
+        if self.on_close is not None:
+            told, self.on_close = self.on_close, None
+            told()
 
 
 class Opener:
@@ -115,6 +122,7 @@ class Opener:
         timeouts = Timeouts(self.options.command_timeout, self.options.data_timeout, self.options.final_timeout)
         session = SmtpSession(SmtpClient(stream, timeouts, trace=trace), stream, self.host, self.port, self.plan)
         session.client.trace_detail = detail
+        session.on_close = self.closed
         session.proxy_address, session.proxy_port = proxy
         self.scope.local["sending_ip_address"] = stream.local_address
         self.scope.local["sending_port"] = str(stream.local_port)
@@ -157,6 +165,10 @@ class Opener:
         else:
             trace(text)
             detail(outcome)
+
+    def closed(self) -> None:
+        """The connection has ended."""
+        raise_event(self.options.event_action, "tcp:close", "", self.scope)
 
     # Connecting.
 
@@ -349,8 +361,9 @@ class Opener:
             mechanisms = session.client.features["AUTH"].upper().split()
             for authenticator in self.scope.services.config.authenticators:
                 if (authenticator.options.public_name or "").upper() in mechanisms and smtp_auth.is_client(authenticator):
-                    outcome = smtp_auth.authenticate(authenticator, self.scope.child(), session.client)
-                    if self._auth_outcome(session, authenticator, outcome):
+                    scope = self.scope.child()
+                    outcome = smtp_auth.authenticate(authenticator, scope, session.client)
+                    if self._auth_outcome(session, authenticator, outcome, scope):
                         return
             text = "authentication required but authentication attempt(s) failed"
         else:
@@ -360,9 +373,11 @@ class Opener:
             failure.show_host = failure.log_host = False
             raise failure
 
-    def _auth_outcome(self, session: SmtpSession, authenticator: DriverInstance[Any], outcome: smtp_auth.Outcome) -> bool:
+    def _auth_outcome(
+        self, session: SmtpSession, authenticator: DriverInstance[Any], outcome: smtp_auth.Outcome, scope: Scope
+    ) -> bool:
         """Whether we are authenticated now; False: try the next."""
-        if outcome.status == "cancelled":
+        if outcome.status == "skipped":
             return False
         if "a" not in session.startup:
             session.startup += "a"
@@ -370,22 +385,25 @@ class Opener:
             session.authenticated = True
             session.authenticator = authenticator.name
             client_id = authenticator.options.client_set_id
-            session.auth_id = self._expanded(client_id, "client_set_id") if client_id else ""
+            session.auth_id = self._expanded(client_id, "client_set_id", scope) if client_id else ""
             return True
         if outcome.status == "error":
             raise SetupError(outcome.message, int(Why.AUTH_FAIL))
-        text = outcome.reply.text if outcome.reply is not None else outcome.message
         if outcome.status == "deferred" and outcome.reply is not None:
             raise session.client.reply_failure(outcome.reply)
-        raise_event(self.options.event_action, "auth:fail", text, self.scope)
-        self._log(f"{authenticator.name} authenticator failed H={self.host.name} [{self.host.address}] {text}")
+        text = outcome.reply.text if outcome.reply is not None else outcome.message
+        scope.local["sender_host_authenticated"] = authenticator.name
+        said = raise_event(self.options.event_action, "auth:fail", text, scope)
+        what = "cancelled authentication" if outcome.status == "cancelled" else "failed"
+        line = f"{authenticator.name} authenticator {what} H={self.host.name} [{self.host.address}] {text}"
+        self._log(f"{said}: {line}" if said else line)
         return False
 
     # Odds and ends.
 
-    def _expanded(self, text: str, name: str) -> str:
+    def _expanded(self, text: str, name: str, scope: Scope | None = None) -> str:
         try:
-            return self.scope.expand(text)
+            return (scope or self.scope).expand(text)
         except ForcedFailure:
             return ""
         except ExpansionError as error:
@@ -396,6 +414,7 @@ class Opener:
         """A failure of the conversation before MAIL is the host's (Exim spec 48.2)."""
         number = failure.errno if failure.kind != REPLY else 0
         translated = SessionFailure(failure.text, number, permanent=failure.permanent)
+        translated.from_peer = failure.reply is not None
         if failure.kind == CLOSED:
             translated.number = int(Why.SMTP_CLOSED)
         return translated

@@ -197,7 +197,7 @@ def test_prdr() -> None:
     transaction = send(client, "a@x", "b@x", prdr=True)
     transaction.run()
     assert [(o.status, o.reply and o.reply.text, o.stage) for o in transaction.outcomes] == [
-        ("done", "250 all", ""),
+        ("done", "250 a\\n250 all", ""),
         ("failed", "550 b", "data"),
     ]
 

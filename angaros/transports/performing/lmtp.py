@@ -66,6 +66,8 @@ def _converse(plan: LmtpPlan, stream: BlockingStream, fd: int) -> DeliveryResult
         client.greet()
         client.hello(plan.helo, lmtp=True)
     except ClientFailure as failure:
+        if failure.reply is not None:
+            client.quit(wait=True)
         return _failed(failure, "")
     quota = " IGNOREQUOTA" if plan.ignore_quota and "IGNOREQUOTA" in client.features else ""
     recipients = [(f"RCPT TO:<{address}>{quota}", f"RCPT TO:<{address}>") for address in plan.recipients]
@@ -74,11 +76,13 @@ def _converse(plan: LmtpPlan, stream: BlockingStream, fd: int) -> DeliveryResult
     try:
         transaction.run()
     except ClientFailure as failure:
+        if failure.reply is not None:
+            client.quit(wait=True)
         result = _failed(failure, transaction.stage)
         if any(outcome.status in (DONE, FAILED) for outcome in transaction.outcomes):
             result.detail["outcomes"] = _outcomes(transaction, result)
         return result
-    client.quit()
+    client.quit(wait=True)
     result = DeliveryResult("defer", message="no reply", basic_errno=-1)
     result.detail["outcomes"] = _outcomes(transaction, result)
     return result
@@ -91,7 +95,10 @@ def _failed(failure: ClientFailure, stage: str) -> DeliveryResult:
         number, more = int(MAIL_STAGES.get(stage, Why.UNKNOWN)), failure.reply.code % 100 << 8
     response = failure.reply.text if failure.reply is not None else ""
     status = "fail" if failure.permanent else "defer"
-    return DeliveryResult(status, message=failure.text, basic_errno=number, more_errno=more, smtp_response=response)
+    shown = failure.text if failure.reply is not None else ""
+    return DeliveryResult(
+        status, message=failure.text, user_message=shown, basic_errno=number, more_errno=more, smtp_response=response
+    )
 
 
 def _outcomes(transaction: Transaction, rest: DeliveryResult) -> list[dict[str, Any]]:
@@ -113,6 +120,7 @@ def _outcome(outcome: RcptOutcome, label: str, rest: DeliveryResult) -> dict[str
     return {
         "status": "fail" if outcome.status == FAILED else "defer",
         "message": f"LMTP error after {where}: {reply.text}",
+        "user_message": f"LMTP error after {where}: {reply.text}",
         "basic_errno": number,
         "more_errno": reply.code % 100 << 8,
         "smtp_response": reply.text,

@@ -1,0 +1,201 @@
+"""One host: a session (kept or new), the pending addresses over it in as many transactions as it takes, and what that teaches.
+
+Laws:
+- A session that breaks by the host's fault ends the work at this host; one that ends for other reasons is followed by a new one.
+- Events are raised here: `msg:host:defer`, `msg:rcpt:host:defer`, `msg:rcpt:defer` (Exim spec 61).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from angaros.hints import wait
+from angaros.model.errors import Why
+from angaros.transports import smtp_cache
+from angaros.transports.smtp_cache import may_be_kept
+from angaros.transports.smtp_hosts import RetryState, SetupError
+from angaros.transports.smtp_send import HOST, Copy, Item, StaleSession, fresh_result, host_text, send
+from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
+from angaros.transports.smtp_tls import DaneError, policy
+
+if TYPE_CHECKING:
+    from angaros.model.delivery import Host
+
+
+class OneHost:
+    """The work at one host."""
+
+    def __init__(self, copy: Copy, host: Host, port: int, state: RetryState, *, last: bool) -> None:
+        self.copy = copy
+        self.host = host
+        self.port = port
+        self.state = state
+        self.last = last
+        """No other host follows."""
+        self.scope = copy.scope
+        self.options = copy.instance.options
+
+    def run(self) -> None:
+        """Try to deliver to all pending addresses."""
+        try:
+            plan = policy(self.copy.instance, self.host, self.port, self.scope)
+        except DaneError as error:
+            self._dane_failed(error)
+            return
+        opener = Opener(self.copy.instance, self.host, self.port, plan, self.scope)
+        try:
+            session = self._session(opener)
+            session, good = self._send_all(session, opener)
+        except SessionFailure as failure:
+            self._failed(failure)
+            return
+        self._succeeded(session, opener, good)
+
+    # The session.
+
+    def _session(self, opener: Opener, *, fresh: bool = False) -> SmtpSession:
+        """An idle session, or a new one; in the clear when TLS fails and may."""
+        services = self.scope.services
+        session = None if fresh else smtp_cache.cache_of(services).take(smtp_cache.cache_key(opener))
+        if session is None:
+            try:
+                session = opener.open()
+            except SessionFailure as failure:
+                if not failure.tls_failed or opener.plan.mandatory or not self.options.tls_tempfail_tryclear:
+                    raise
+                where = f"H={self.host.name} [{self.host.address}]"
+                text = f"{failure.text}: delivering unencrypted to {where} (not in hosts_require_tls)"
+                services.log.write(text, message_id=self.copy.attempt.message.id)
+                opener.clear = True
+                session = opener.open()
+        session.on_close = opener.closed
+        for item in self.copy.items:
+            item.delivery.extra["tls_out"] = session.tls
+        return session
+
+    def _send_all(self, session: SmtpSession, opener: Opener) -> tuple[SmtpSession, bool]:
+        """All pending addresses; the session that was used last, and whether it is good for more."""
+        queue = self.copy.pending()
+        good = True
+        while queue:
+            batch = self._batch(session, queue)
+            try:
+                good = send(self.copy, session, batch, last=self.last, host_keys=(self.state.host_key, self.state.message_key))
+            except StaleSession:
+                session = self._session(opener, fresh=True)
+                continue
+            except BaseException:
+                session.close()
+                raise
+            queue = [item for item in queue if item not in batch]
+            if not queue or (not good and self.copy.last_failure == HOST):
+                self._share_failure(batch, queue)
+                break
+            if not good or not self._ready(session, batch):
+                session.close()
+                session = self._session(opener, fresh=True)
+        return session, good
+
+    def _batch(self, session: SmtpSession, queue: list[Item]) -> list[Item]:
+        """The addresses of the next transaction (max_rcpt; RFC 9422: RCPTMAX, RCPTDOMAINMAX)."""
+        domains = session.limits.get("RCPTDOMAINMAX", 0)
+        if domains:
+            allowed = list(dict.fromkeys(item.delivery.domain for item in queue))[:domains]
+            queue = [item for item in queue if item.delivery.domain in allowed]
+        limits = [limit for limit in (rcpt_limit(self.copy), session.limits.get("RCPTMAX", 0)) if limit]
+        return queue[: min(limits)] if limits else queue
+
+    def _ready(self, session: SmtpSession, batch: list[Item]) -> bool:
+        """Whether the session takes another transaction now."""
+        if session.sequence >= session.limits.get("MAILMAX", session.sequence + 1):
+            return False
+        return any(item.result.status == "ok" for item in batch) or session.client.reset()
+
+    def _share_failure(self, batch: list[Item], rest: list[Item]) -> None:
+        """Addresses that were not tried share what stopped the others."""
+        for item in rest:
+            result = batch[0].result
+            item.result = replace(result, status="defer", retries=list(result.retries))
+
+    # What came of it.
+
+    def _dane_failed(self, error: DaneError) -> None:
+        copy = self.copy
+        if not error.permanent:
+            copy.attempt.log_both(f"{host_text(copy, self.host.name, self.host.address, self.port)}: {error}")
+            copy.waiting[self.host.name] = None
+        for item in copy.pending():
+            item.result.message, item.result.basic_errno = str(error), error.number
+            if error.permanent:
+                item.result.status, item.pending = "fail", False
+            else:
+                item.result.retries.append((self.state.host_key, "update", error.number, 0, str(error)))
+
+    def _failed(self, failure: SessionFailure) -> None:
+        """The session did not come to MAIL: the host's fault (Exim spec 48.2)."""
+        copy, text = self.copy, failure.text
+        if failure.number > 0 and not failure.connecting:
+            text += f": {os.strerror(failure.number)}"
+        if failure.log_host:
+            where = host_text(copy, self.host.name, self.host.address, self.port)
+            copy.attempt.log_both(f"{where}{' ' if failure.connecting else ': '}{text}")
+        copy.waiting[self.host.name] = None
+        pending = copy.pending()
+        for item in pending:
+            if failure.session is not None and failure.show_host:
+                item.result = fresh_result(failure.session, copy, item)
+            result = item.result
+            result.message = "" if failure.connecting and failure.number > 0 else failure.text
+            result.basic_errno, result.more_errno = failure.number, failure.more
+            result.host = replace(self.host, port=self.port) if failure.show_host else None
+            result.user_message = failure.text if failure.from_peer else ""
+            if failure.permanent:
+                result.status = "fail"  # unless another host takes it: the address stays pending
+            else:
+                result.retries.append((self.state.host_key, "update", failure.number, failure.more, failure.text))
+        if pending and not failure.permanent:
+            copy.host_deferred(text, failure.number)
+
+    def _succeeded(self, session: SmtpSession, opener: Opener, good: bool) -> None:
+        """The host works: its record goes. Keep the session when there is more to send, end it otherwise."""
+        state, items = self.state, self.copy.items
+        delivered = [item for item in items if item.result.status == "ok"]
+        for item in items:
+            host_error = any(key == state.host_key and action == "update" for key, action, *_ in item.result.retries)
+            if state.host_known and not host_error:
+                item.result.retries.append((state.host_key, "delete", 0, 0, ""))
+            if state.message_known and item.result.status == "ok":
+                item.result.retries.append((state.message_key, "delete", 0, 0, ""))
+        opener.save_session(session)
+        if good and not self._keep(session, opener, delivered):
+            session.close()
+
+    def _keep(self, session: SmtpSession, opener: Opener, delivered: list[Item]) -> bool:
+        """Whether the session was kept for another message (Exim spec 30.1)."""
+        services, attempt = self.scope.services, self.copy.attempt
+        if not may_be_kept(session, opener):
+            return False
+        next_id = ""
+        if attempt.may_continue is not None:
+            next_id, _ = wait.next_waiting(
+                services.hints, self.copy.instance.name, session.host.name, attempt.message.id, attempt.may_continue
+            )
+        in_daemon = services.harness is None and hasattr(services.waiter, "start")
+        if not next_id and not (in_daemon and delivered):
+            return False
+        if not delivered and not session.client.reset():
+            return False
+        if next_id:
+            self.copy.items[0].result.detail["next_message"] = next_id
+        return smtp_cache.cache_of(services).put(smtp_cache.cache_key(opener), session, services)
+
+
+def rcpt_limit(copy: Copy) -> int:
+    """`max_rcpt`; 0 for none. Raises `SetupError`."""
+    text = copy.instance.options.max_rcpt
+    try:
+        return int(copy.scope.expand(text) or 0)
+    except ValueError:
+        raise SetupError(f'"{text}" is not a number, for max_rcpt', int(Why.EXPAND_FAIL)) from None
