@@ -50,8 +50,8 @@ class Attempt:
     succeeded: list[Fate] = field(default_factory=list)
     failed: list[Fate] = field(default_factory=list)
     deferred: list[Fate] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
-    """Keys of addresses that have a transport in this attempt: others with the same key are duplicates."""
+    seen: dict[str, Delivery] = field(default_factory=dict)
+    """Addresses that have a transport in this attempt, by what makes them the same: others are duplicates."""
     duplicates: dict[str, list[Delivery]] = field(default_factory=dict)
     """By that key: they are done when the first is."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from angaros.delivery.attempt import Attempt, Fate
+from angaros.delivery.done import mark_done
 from angaros.delivery.settle import fail, routing_result
 from angaros.model.delivery import Delivery
 from angaros.model.message import Recipient
@@ -20,7 +21,9 @@ def take_recipients(attempt: Attempt, failure: str = "") -> None:
         delivery = delivery_for(attempt, recipient, number)
         if delivery.unique in message.non_recipients:
             continue
-        if failure:
+        if failure and message.is_bounce:
+            mark_done(attempt, delivery)  # bounces are just dropped
+        elif failure:
             delivery.message = delivery.user_message = failure
             attempt.failed.insert(0, Fate(delivery, routing_result(delivery, "fail")))  # logged already
         elif loop:

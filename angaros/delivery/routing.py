@@ -54,10 +54,17 @@ def _place_special(attempt: Attempt, delivery: Delivery) -> None:
     elif not delivery.transport:
         defer(attempt, delivery, routing_result(delivery, "defer"), "routing", panic=not delivery.router)
     elif sameness(delivery) in attempt.seen:
-        attempt.duplicates.setdefault(sameness(delivery), []).append(delivery)
+        _note_duplicate(attempt, delivery)
     else:
-        attempt.seen.add(sameness(delivery))
+        attempt.seen[sameness(delivery)] = delivery
         attempt.local.insert(0, delivery)
+
+
+def _note_duplicate(attempt: Attempt, delivery: Delivery) -> None:
+    """It is done when the first one is; `Envelope-to:` names both."""
+    same = sameness(delivery)
+    attempt.duplicates.setdefault(same, []).append(delivery)
+    attempt.seen[same].extra.setdefault("duplicates", []).append(delivery)
 
 
 def _note_done_before(attempt: Attempt, delivery: Delivery) -> None:
@@ -121,7 +128,7 @@ def _route_pass(attempt: Attempt, waiting: list[Delivery]) -> None:
         else:
             retrying.routed(attempt, delivery)
             if outcome.status == "discard":
-                delivery.extra.setdefault("discarded", ":blackhole:")
+                delivery.extra.setdefault("discarded", ":blackhole:")  # a filter says `discarded`
                 succeed(attempt, delivery, routing_result(delivery, "ok"))
             if outcome.routed and _copies_routing(attempt, delivery):
                 by_domain[delivery.domain, delivery.start_router] = delivery
@@ -170,8 +177,8 @@ def _without_duplicates(attempt: Attempt, deliveries: list[Delivery]) -> list[De
         if done_key(delivery) in attempt.message.non_recipients:
             _note_done_before(attempt, delivery)
         elif same in attempt.seen:
-            attempt.duplicates.setdefault(same, []).append(delivery)
+            _note_duplicate(attempt, delivery)
         else:
-            attempt.seen.add(same)
+            attempt.seen[same] = delivery
             kept.append(delivery)
     return kept

@@ -180,7 +180,10 @@ def _special(attempt: Attempt, item: Item) -> Delivery:
 
 def _set_transport(attempt: Attempt, delivery: Delivery, option: str, name: str) -> None:
     try:
-        transport = attempt.scope.expand(name)
+        scope = attempt.scope.child()
+        if not delivery.is_autoreply:
+            scope.local["address_pipe" if delivery.is_pipe else "address_file"] = delivery.address
+        transport = scope.expand(name)
     except ExpansionError as error:
         delivery.message = f'failed to expand "{name}" as a system filter transport name: {error}'
         return

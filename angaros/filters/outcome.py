@@ -46,3 +46,9 @@ class FilterOutcome:
     """A system filter added or removed header lines."""
     transcript: list[str] = field(default_factory=list)
     """Lines of a test run (-bf)."""
+
+
+def c_quoted(text: str) -> str:
+    """In quotes, with quotes and newlines escaped."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'

@@ -13,10 +13,10 @@ from angaros.routers.assign import assign
 from angaros.routers.host_list import base_query, translate_addresses
 from angaros.routers.outcome import Answer
 from angaros.routers.router import Run
-from angaros.routers.self_action import act_on_self, change_domain, parse_self
+from angaros.routers.self_action import act_on_self, change_domain
 
 if TYPE_CHECKING:
-    from angaros.config.config import Config, DriverInstance
+    from angaros.config.config import DriverInstance
 
 INVALID_MX = (
     "It appears that the DNS operator for {}\n"
@@ -132,8 +132,3 @@ def _truth(run: Run, text: str | None) -> bool:
         return run.scope.expand(text).strip().lower() not in _FALSE
     except ForcedFailure:
         return False
-
-
-def check(instance: DriverInstance[Any], config: Config) -> None:
-    """`self` must be valid."""
-    parse_self(instance.options.self, instance.name)

@@ -12,10 +12,10 @@ from angaros.routers.assign import assign
 from angaros.routers.host_list import translate_addresses
 from angaros.routers.outcome import Answer
 from angaros.routers.router import Run
-from angaros.routers.self_action import act_on_self, parse_self
+from angaros.routers.self_action import act_on_self
 
 if TYPE_CHECKING:
-    from angaros.config.config import Config, DriverInstance
+    from angaros.config.config import DriverInstance
 
 
 class Router:
@@ -47,8 +47,3 @@ class Router:
         if isinstance(hosts, Answer):
             return hosts
         return assign(run, hosts)
-
-
-def check(instance: DriverInstance[Any], config: Config) -> None:
-    """`self` must be valid."""
-    parse_self(instance.options.self, instance.name)

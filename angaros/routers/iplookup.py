@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from angaros.lists.parse import split_list
 from angaros.mime.addresses import AddressRules, extract_address
-from angaros.model.errors import ConfigError, ExpansionError
+from angaros.model.errors import ExpansionError
 from angaros.model.text import taint, text
 from angaros.net.hosts import HostQuery, find_by_name
-from angaros.regex import RegexError
 from angaros.regex import compile as compile_regex
 from angaros.routers.address import child_of
 from angaros.routers.assign import set_envelope
@@ -17,7 +16,7 @@ from angaros.routers.outcome import Answer
 from angaros.routers.router import Run
 
 if TYPE_CHECKING:
-    from angaros.config.config import Config, DriverInstance
+    from angaros.config.config import DriverInstance
 
 MAX_ANSWER = 1023
 """Octets of an answer that count."""
@@ -98,21 +97,3 @@ class Router:
 def _default_query(run: Run) -> str:
     address = f"{run.delivery.local_part}@{run.delivery.domain}"
     return f"{address} {address}"
-
-
-def check(instance: DriverInstance[Any], config: Config) -> None:
-    """What can be told when the configuration is read."""
-    options, message = instance.options, ""
-    if options.port <= 0:
-        message = "a port must be specified"
-    elif options.hosts is None:
-        message = "a host must be specified"
-    elif options.protocol not in ("tcp", "udp"):
-        message = "protocol not specified as udp or tcp"
-    elif options.response_pattern is not None:
-        try:
-            compile_regex(options.response_pattern)
-        except RegexError as error:
-            message = str(error)
-    if message:
-        raise ConfigError(f"{instance.name} router:\n  {message}", file=instance.position.file, line=instance.position.line)

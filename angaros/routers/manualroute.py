@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from angaros.lists.parse import split_list
 from angaros.model.delivery import Host
-from angaros.model.errors import ConfigError, ExpansionError, ForcedFailure, ListDefer, Why
+from angaros.model.errors import ExpansionError, ForcedFailure, ListDefer, Why
 from angaros.model.text import like
 from angaros.net.hosts import build_host_list
 from angaros.routers.assign import REMOTE_DRIVERS, assign, find_transport
-from angaros.routers.host_list import HANDLING, LookupPlan, look_up_hosts
+from angaros.routers.host_list import LookupPlan, look_up_hosts
 from angaros.routers.outcome import Answer, Mode
 from angaros.routers.router import Run
-from angaros.routers.self_action import parse_self
 
 if TYPE_CHECKING:
-    from angaros.config.config import Config, DriverInstance
+    from angaros.config.config import DriverInstance
 
 _SPACE = " \t\n\r"
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
@@ -170,17 +169,3 @@ def split_rules(text: str) -> list[str]:
 def _one_item(pattern: str) -> str:
     """A pattern as a list of its own, whatever colons are in it."""
     return pattern if ":" not in pattern else pattern.replace(":", "::")
-
-
-def check(instance: DriverInstance[Any], config: Config) -> None:
-    """What can be told when the configuration is read."""
-    options, text = instance.options, ""
-    if (options.route_list is None) == (options.route_data is None):
-        text = "route_list or route_data (but not both) must be specified"
-    elif options.host_find_failed not in HANDLING:
-        text = f'invalid setting "{options.host_find_failed}" for host_find_failed'
-    elif options.host_all_ignored not in HANDLING - {"ignore"}:
-        text = f'invalid setting "{options.host_all_ignored}" for host_all_ignored'
-    if text:
-        raise ConfigError(f"{instance.name} router:\n  {text}", file=instance.position.file, line=instance.position.line)
-    parse_self(options.self, instance.name)

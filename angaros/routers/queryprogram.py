@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from angaros.filters.forward_list import ListError, ListReader
 from angaros.model.delivery import Owner
-from angaros.model.errors import ConfigError, Why
+from angaros.model.errors import Why
 from angaros.model.interfaces import CommandRun
 from angaros.model.text import text
 from angaros.net.hosts import build_host_list
@@ -18,11 +18,10 @@ from angaros.routers.host_list import LookupPlan, look_up_hosts
 from angaros.routers.outcome import Answer, Mode
 from angaros.routers.redirect import add_child, verdict
 from angaros.routers.router import Run
-from angaros.routers.self_action import parse_self
 from angaros.routers.users import find_group_id, find_user_id
 
 if TYPE_CHECKING:
-    from angaros.config.config import Config, DriverInstance
+    from angaros.config.config import DriverInstance
 
 MAX_LINE = 1023
 """Octets of the answer that count. Exim spec 21."""
@@ -181,15 +180,3 @@ def _check(run: Run, result: CommandRun) -> Answer | None:
     if not result.output:
         return run.defer(f"{name} router: command failed to return data")
     return None
-
-
-def check(instance: DriverInstance[Any], config: Config) -> None:
-    """What can be told when the configuration is read."""
-    options, message = instance.options, ""
-    if options.command_user is None:
-        message = "command_user must be specified"
-    elif options.command is None:
-        message = "command must be specified"
-    if message:
-        raise ConfigError(f"{instance.name} router:\n  {message}", file=instance.position.file, line=instance.position.line)
-    parse_self(options.self, instance.name)

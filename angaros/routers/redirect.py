@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from angaros.filters.forward_list import ListError, ListReader, Redirection
 from angaros.mime.addresses import AddressRules
 from angaros.model.delivery import Delivery, Owner
-from angaros.model.errors import ConfigError, ExpansionError, ForcedFailure, Why
+from angaros.model.errors import ExpansionError, ForcedFailure, Why
 from angaros.model.text import concat, text
 from angaros.rewriting import rewrite_address
 from angaros.routers import redirect_notice
@@ -23,7 +23,7 @@ from angaros.routers.redirect_file import FileAbsent, FileError, read_as, read_r
 from angaros.routers.router import Run
 
 if TYPE_CHECKING:
-    from angaros.config.config import Config, DriverInstance
+    from angaros.config.config import DriverInstance
 
 _FILTER = re.compile(r"\s*#\s*(exim|sieve)\s+filter", re.IGNORECASE)
 _CODE = re.compile(r"^\d{3}(?: \d\.\d{1,3}\.\d{1,3})?(?: |$)")
@@ -226,6 +226,8 @@ def _set_special_transport(run: Run, child: Delivery, kind: str) -> None:
         child.message, child.basic_errno = f"{name} unset in {run.router.name} router", Why.BAD_TRANSPORT
         return
     held = run.delivery.message, run.delivery.basic_errno
+    if not child.is_autoreply:
+        run.scope.local["address_pipe" if child.is_pipe else "address_file"] = child.address
     found = find_transport(run, value, name)
     if found is None:
         child.message, child.basic_errno = run.delivery.message, run.delivery.basic_errno
@@ -238,21 +240,3 @@ def _set_child_directories(run: Run, child: Delivery) -> None:
     parent = run.delivery
     set_directories(run)
     child.home, child.home_expanded, child.current_directory = parent.home, parent.home_expanded, parent.current_directory
-
-
-def check(instance: DriverInstance[Any], config: Config) -> None:
-    """What can be told when the configuration is read. Exim spec 22.10."""
-    options = instance.options
-    text_ = ""
-    if (options.data is None) == (options.file is None):
-        text_ = '"file" and "data" are mutually exclusive' if options.data is not None else 'either "file" or "data" must be set'
-    elif options.one_time and (options.headers_add is not None or options.headers_remove is not None):
-        text_ = '"headers_add" and "headers_remove" are not permitted with "one_time"'
-    elif options.one_time and options.unseen is not False:
-        text_ = '"unseen" may not be used with "one_time"'
-    elif options.allow_filter and not options.check_local_user and options.user is None:
-        text_ = '"user" or "check_local_user" must be set with "allow_filter"'
-    elif options.qualify_domain is not None and options.qualify_preserve_domain:
-        text_ = 'only one of "qualify_domain" or "qualify_preserve_domain" must be set'
-    if text_:
-        raise ConfigError(f"{instance.name} router:\n  {text_}", file=instance.position.file, line=instance.position.line)

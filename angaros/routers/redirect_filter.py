@@ -131,6 +131,7 @@ def _act(run: Run, outcome: FilterOutcome) -> Answer:
     if outcome.action and (outcome.action == "defer" or not outcome.items):
         return verdict(run, outcome.action, outcome.text)
     if not outcome.items:
+        run.delivery.extra["discarded"] = "discarded"
         return Answer.DISCARD if outcome.delivered else Answer.DECLINE
     goes_on = _copy(run) if not outcome.delivered and not outcome.action else None
     if not set_envelope(run):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from angaros.filters.exim.tree import Condition
-from angaros.filters.outcome import FilterError, FilterOutcome
+from angaros.filters.outcome import FilterError, FilterOutcome, c_quoted
 from angaros.mime.addresses import AddressRules, extract_address, split_addresses
 from angaros.model.errors import ExpansionError
 from angaros.model.scope import Scope
@@ -56,7 +56,7 @@ class _Test:
         try:
             return self.scope.expand(text)
         except ExpansionError as error:
-            raise FilterError(f'failed to expand "{text}" in filter file: {error}') from error
+            raise FilterError(f"failed to expand {c_quoted(text)} in filter file: {error}") from error
 
     def _compare(self, condition: Condition) -> bool:
         left, right = self._expand(condition.left), self._expand(condition.right)

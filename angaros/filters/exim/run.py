@@ -9,14 +9,14 @@ from angaros.config.values import parse_time
 from angaros.filters.exim.conditions import holds
 from angaros.filters.exim.parser import parse
 from angaros.filters.exim.tree import Command
-from angaros.filters.outcome import FilterError, FilterOutcome, Item
+from angaros.filters.outcome import FilterError, FilterOutcome, Item, c_quoted
 from angaros.mime.addresses import AddressRules, extract_address
 from angaros.mime.headers import header_type
 from angaros.model.errors import ExpansionError
 from angaros.model.message import Header
 from angaros.model.reply import Reply
 from angaros.model.scope import Scope
-from angaros.model.text import concat
+from angaros.model.text import concat, untaint
 
 FORBIDDEN_OPTIONS = ("dlfunc", "existstest", "lookup", "perl", "readfile", "readsocket", "run")
 """`forbid_filter_...` options that expansions obey."""
@@ -44,7 +44,8 @@ class FilterSetting:
 
 def run_exim_filter(text: str, setting: FilterSetting) -> FilterOutcome:
     """Parse and obey. Raises FilterError."""
-    commands = parse(text, system=setting.system, allowed=setting.allowed)
+    # The text is the filter's author's, even when the router's `data` expanded something into it.
+    commands = parse(untaint(text), system=setting.system, allowed=setting.allowed)
     run = _Run(setting)
     run.obey(commands)
     run.outcome.transcript = run.told
@@ -93,7 +94,7 @@ class _Run:
         try:
             return self.setting.scope.expand(text)
         except ExpansionError as error:
-            raise FilterError(f'failed to expand "{text}" in {command.name} command: {error}') from error
+            raise FilterError(f"failed to expand {c_quoted(text)} in {command.name} command: {error}") from error
 
     def _tell(self, text: str) -> bool:
         """A line of a test run; False: this is a real one."""
