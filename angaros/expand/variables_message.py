@@ -155,7 +155,11 @@ def _ancestor(attribute: str, top: bool) -> Callable[[Scope], str]:
         if delivery is None:
             return ""
         other = delivery.root() if top else delivery.parent
-        value: str = getattr(other, attribute) if other is not None else ""
+        if other is None:
+            return ""
+        if attribute == "local_part":  # with the affixes that a router took off
+            return concat([other.prefix, other.local_part, other.suffix])
+        value: str = getattr(other, attribute)
         return value
 
     return get
