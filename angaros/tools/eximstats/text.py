@@ -66,8 +66,8 @@ def show_relays(section: Relays) -> str:
     """Two lines for each."""
     if not section.rows and not section.unshown:
         return _title("No relayed messages")
-    lines = (f"{number:7d} {source} \n      => {target}\n" for number, source, target in section.rows)
-    total = f"\nTotal: {sum(row[0] for row in section.rows)} (plus {section.unshown} unshown)\n"
+    lines = [f"{number:7d} {source} \n      => {target}\n" for number, source, target in section.rows]
+    total = f"{chr(10) if lines else ''}Total: {sum(row[0] for row in section.rows)} (plus {section.unshown} unshown)\n"
     return _title(section.title) + "\n" + "".join(lines) + total
 
 
