@@ -1,7 +1,8 @@
 """Events: `event_action` of main and of transports. Exim spec 61.
 
 `raise_event` expands the option with `$event_name`, `$event_data` and, where it is known, the delivery's own variables. What it
-yields matters only for events that happen before something (`tcp:connect`, `smtp:connect`, `tls:cert`): a non-empty text means no.
+yields matters only for events that happen before something (`tcp:connect`, `smtp:connect`, `tls:cert`): a non-empty text means
+no.
 """
 
 from __future__ import annotations

@@ -239,7 +239,8 @@ class ListMatcher(Protocol):
     """`lists.match`. All `match_*` return whether the list matches, with the data of the item that matched; `$0`, `$1`, ... of a
     wildcard, regular expression or partial lookup go to `scope.numeric`.
 
-    `items` is the raw list; None is an unset option and matches nothing. `option`: name of the option it comes from, for debugging
+    `items` is the raw list; None is an unset option and matches nothing. `option`: name of the option it comes from, for
+    debugging
     lines (`host in host_lookup?`). `expand=False`: the text is expanded already (`${if match_domain...`).
     Raises `model.errors.ListDefer` when the answer depends on something that is temporarily unavailable."""
 
@@ -312,7 +313,8 @@ class Lookups(Protocol):
     """`lookups.engine`."""
 
     def search(self, kind: str, key: str, scope: Scope, *, source: str = "") -> LookupResult:
-        """Search. `kind` is as in the configuration: `lsearch`, `partial2-lsearch*@,ret=key`, `mysql`, ...; with affixes, starring
+        """Search. `kind` is as in the configuration: `lsearch`, `partial2-lsearch*@,ret=key`, `mysql`, ...; with affixes,
+        starring
         and options in it. `source` is the file of single-key types. Raises `LookupDefer` (the text completes `lookup of "%s"
         gave DEFER: %s`), `LookupFailure` (the text is the message of the failed expansion)."""
         ...
@@ -360,7 +362,8 @@ class Submitter(Protocol):
         owner: Owner | None = None,
     ) -> str:
         """Do what `exim -t -oem -oi -f <sender>` does with `text` (header, empty line, body, LF line ends) and answer the message
-        id. `recipients` None: those of To, Cc, Bcc. `reference`: id of the message it is about (`R=` in the log, `-local_error_message`).
+        id. `recipients` None: those of To, Cc, Bcc. `reference`: id of the message it is about (`R=` in the log,
+        `-local_error_message`).
         `as_root`: made in the routing phase, which Exim runs as root (`U=root`); else `U=` is the Exim user, or that of `owner`
         (autoreply: its login also makes the From: line where there is none). The new message is
         delivered at once in test mode, else in the background. Raises `model.errors.AngarosError` when it cannot be spooled."""

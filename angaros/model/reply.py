@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Reply:
-    """Fields of the filter commands `mail` and `vacation` (Exim filter spec 3.14) and of Sieve's vacation and notify; all are expanded
+    """Fields of the filter commands `mail` and `vacation` (Exim filter spec 3.14) and of Sieve's vacation and notify; all are
+    expanded
     already, but for the contents of `file` when `file_expand`. "" is unset."""
 
     to: str = ""

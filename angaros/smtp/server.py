@@ -7,7 +7,8 @@ outcome of each command with `succeeded`, which makes the transition.
 Laws:
 - Every transition of a transaction is in `TRANSITIONS`; a verb that has no row for a stage is out of order there.
 - Pipelining needs no queue: an event is given only when the one before has been dealt with.
-- A message ends with CRLF dot CRLF, and only after CRLF is a dot unstuffed. Only when its first line ended in a bare LF (a local program, not the network) LF dot LF ends
+- A message ends with CRLF dot CRLF, and only after CRLF is a dot unstuffed. Only when its first line ended in a bare LF (a
+local program, not the network) LF dot LF ends
   it too; there is no other end, so that nothing can be smuggled (CVE-2023-51766).
 - Nothing buffered survives `drop_input` (STARTTLS, CVE-2011-0411 in kind).
 - Input is limited: a command line to `MAX_LINE` octets; message octets are passed on as they come.

@@ -119,7 +119,8 @@ def upstream() -> None:
 
 
 def body(subject: str) -> str:
-    return f"From: tester@postfix.test\nTo: someone@angaros.test\nSubject: {subject}\n\nLine one of {subject}\n.leading dot\nFrom here\n"
+    head = f"From: tester@postfix.test\nTo: someone@angaros.test\nSubject: {subject}\n"
+    return f"{head}\nLine one of {subject}\n.leading dot\nFrom here\n"
 
 
 def mailbox(user: str) -> str:
@@ -145,6 +146,10 @@ def local_mail(server: System) -> None:
     )
     server.node.run(sys.executable, "-c", script, input=body("by-smtp"))
     expect(lambda: "by-smtp" in mailbox("alice") and "by-smtp" in mailbox("bob"), 20, "aliased mail", server)
+    user = ["setpriv", "--reuid=20201", "--regid=20201", "--clear-groups", server.program]
+    server.node.run(*user, "-oi", "bob@angaros.test", input=body("by-a-user"))
+    expect(lambda: "by-a-user" in mailbox("bob"), 20, "mail by an ordinary user, without a setuid binary", server)
+    assert "alice@angaros.test U=alice P=local" in (server.log / "mainlog").read_text(), server.logs()
     assert ">From here" in mailbox("alice"), "mbox lines that begin with From are escaped"
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tests.peers.scenario_debian import SITE
-from tests.peers.scenario_load import CONF, delivered
+from tests.peers.scenario_load import CONF, delivered, empty_queue
 from tests.peers.servers import EXIM_UID, Angaros, owned
 from tests.peers.world import Node, port_open, sh, wait_for, world
 
@@ -30,8 +30,12 @@ class Talk:
                 return "\n".join(lines)
 
     def say(self, line: str) -> str:
-        self.socket.sendall(line.encode("latin-1") + b"\r\n")
-        return self.reply()
+        """One command and its reply; a server that has heard enough may close before it has read all."""
+        try:
+            self.socket.sendall(line.encode("latin-1") + b"\r\n")
+            return self.reply()
+        except ConnectionError as error:
+            return f"5 closed: {error}"
 
     def send(self, text: str) -> str:
         """A message to the end; the last reply."""
@@ -48,7 +52,6 @@ def wrong_configurations(server: Angaros) -> None:
     cases = {
         "no_such_option = 1\n" + good: ("in line 1 of", 'option "no_such_option" unknown'),
         good.replace("driver = accept", "driver = nonesuch"): ('cannot find router driver "nonesuch"',),
-        good.replace("  transport = maildir", "  transport = nowhere"): ("nowhere",),
         "smtp_accept_max = many\n" + good: ("in line 1 of", "smtp_accept_max"),
         "begin nonsense\n": ("nonsense",),
         ".ifdef X\n": (".endif missing",),
@@ -58,9 +61,12 @@ def wrong_configurations(server: Angaros) -> None:
         output = server.exim("-bV", check=False)
         for part in expected:
             assert part in output, f"{part!r} not in\n{output}"
+    server.conf.write_text(good.replace("  transport = maildir", "  transport = nowhere"))
+    output = server.exim("-bt", "x@load.test", check=False)
+    assert 'transport "nowhere" not found in here router' in output, output
     server.conf.write_text(good)
     output = server.node.run(server.program, "-C", "/nonexistent/exim.conf", "-bV", check=False)
-    assert "/nonexistent/exim.conf" in output and "No such file or directory" in output, output
+    assert "non-existent configuration file(s): /nonexistent/exim.conf" in output, output
 
 
 def reload_keeps_the_old_one(server: Angaros) -> None:
@@ -98,9 +104,15 @@ def rude_clients(server: Angaros) -> None:
     talk = Talk(server.node.address)
     talk.socket.sendall(b"NONSENSE\r\n" * 10_000)
     replies = [talk.reply()]
-    while replies[-1]:
-        replies.append(talk.reply())
-    assert len(replies) < 20 and any("Too many" in r for r in replies), replies[-3:]
+    try:
+        while replies[-1]:
+            replies.append(talk.reply())
+    except ConnectionError:
+        pass
+    assert replies[0] == "554 SMTP synchronization error", replies[-3:]
+    talk = Talk(server.node.address)
+    replies = [talk.say("NONSENSE") for _ in range(4)]
+    assert replies[-1] == "500 Too many unrecognized commands", replies
     long_line = Talk(server.node.address).send("y" * 1_000_000)
     assert long_line[0] in "25", long_line
     header = Talk(server.node.address)
@@ -109,6 +121,7 @@ def rude_clients(server: Angaros) -> None:
     answer = header.say("X-Big: " + "z" * 3_000_000 + "\r\n\r\n.\r\n.")
     assert answer.startswith("552") or answer.startswith("5"), answer
     assert Talk(server.node.address).send("after all that").startswith("250")
+    wait_for(lambda: empty_queue(server), 10, f"the spool to be clean: {server.logs()}")
 
 
 def stalling_client(server: Angaros) -> None:
@@ -125,7 +138,7 @@ def stalling_client(server: Angaros) -> None:
         data.say(command)
     data.socket.sendall(b"Subject: half\r\n\r\nhalf a mess")
     assert "421" in data.reply()
-    wait_for(lambda: not list((server.spool / "input").rglob("*-D")), 5, "the spool to be clean")
+    wait_for(lambda: not list((server.spool / "input").rglob("*-D")), 5, f"the spool to be clean{server.logs()}")
     server.conf.write_text(good)
     os.kill(server.pid(), 1)
 
@@ -140,7 +153,7 @@ def unwritable_spool(server: Angaros) -> None:
     os.chown(server.spool / "input", EXIM_UID, EXIM_UID)
     os.chmod(server.spool / "input", 0o750)
     assert Talk(server.node.address).send("now it goes").startswith("250")
-    wait_for(lambda: len(delivered(server)) == before + 1, 20, "delivery")
+    wait_for(lambda: len(delivered(server)) == before + 1, 20, f"delivery{server.logs()}")
 
 
 def full_disk(server: Angaros) -> None:
@@ -161,7 +174,7 @@ def full_disk(server: Angaros) -> None:
     wait_for(lambda: "No space left on device" in server.logs(), 5, "the log line")
     assert not list((server.spool / "input").rglob("*-[HD]"))
     assert Talk(server.node.address).send("small enough").startswith("250")
-    wait_for(lambda: len(delivered(server)) == before + 1, 20, "delivery")
+    wait_for(lambda: len(delivered(server)) == before + 1, 20, f"delivery{server.logs()}")
 
 
 def main(node: Node) -> None:
