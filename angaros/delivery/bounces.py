@@ -5,7 +5,10 @@ A bounce that cannot be told freezes the message; when it has been told, or need
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import groupby
 
 from angaros.delivery import report
 from angaros.delivery.attempt import Attempt, Fate
@@ -20,12 +23,14 @@ from angaros.model.text import octets
 
 _ANY_DSN = DSN_NOTIFY_NEVER | DSN_NOTIFY_SUCCESS | DSN_NOTIFY_FAILURE | DSN_NOTIFY_DELAY
 
+RETURN_GENERATED = "return message generated"
 MAX_FAILED_HEADER = 50
 """Addresses in one X-Failed-Recipients line."""
 
 
 def send_bounces(attempt: Attempt) -> None:
     """Deal with all of `attempt.failed`."""
+    texts = {fate.result.return_file for fate in attempt.failed} - {""}
     while attempt.failed:
         fate = attempt.failed[0]
         recipient = errors_address(attempt, fate.delivery)
@@ -40,6 +45,9 @@ def send_bounces(attempt: Attempt) -> None:
             group = [one for one in group if not _not_wanted(one.delivery)]
             attempt.failed = [one for one in attempt.failed if one not in group]
             _send(attempt, recipient, group)
+    for path in texts:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def errors_address(attempt: Attempt, delivery: Delivery) -> str:
@@ -97,14 +105,14 @@ def _bounce(attempt: Attempt, recipient: str, group: list[Fate]) -> Iterator[byt
     scope = attempt.scope.child(bounce_recipient=recipient, bounce_return_size_limit=str(main.bounce_return_size_limit))
     template = read_template(attempt, "bounce_message_file", scope)
     boundary = report.new_boundary(attempt)
-    with_text = [fate for fate in group if fate.result.return_file]
+    with_text = _with_same_text(group)
     without = [fate for fate in group if not fate.result.return_file]
     yield octets(_headers(attempt, recipient, group, boundary, template))
     yield octets(f"--{boundary}\nContent-type: text/plain; charset=us-ascii\n\n")
     yield octets(_introduction(attempt, recipient, template))
     yield octets("".join(_entry(fate) for fate in group) + "\n")
     yield from _generated_texts(attempt, with_text, template)
-    handled = with_text[::-1] + without[::-1]
+    handled = [fate for same in reversed(with_text) for fate in same] + without[::-1]
     yield octets(report.status_part(attempt, handled, boundary, action="failed", status="5.0.0"))
     yield from report.returned_message(attempt, boundary)
 
@@ -159,22 +167,27 @@ def _introduction(attempt: Attempt, recipient: str, template: Template) -> str:
 
 
 def _entry(fate: Fate) -> str:
-    """One failed address with its reason; the reason of one with returned text is that text."""
+    """One failed address with its reason; when it only failed because there is text to return, that text is the reason."""
     line = describe(fate.delivery, "  ", "\n    ", "\n")
-    return line if fate.result.return_file else line + explain(fate.delivery, fate.result)
+    return line if fate.result.message == RETURN_GENERATED else line + explain(fate.delivery, fate.result)
 
 
-def _generated_texts(attempt: Attempt, fates: list[Fate], template: Template) -> Iterator[bytes]:
-    """What pipes and the like wrote (`return_output`)."""
-    if not fates:
+def _with_same_text(group: list[Fate]) -> list[list[Fate]]:
+    with_text = (fate for fate in group if fate.result.return_file)
+    return [list(same) for _, same in groupby(with_text, lambda fate: fate.result.return_file)]
+
+
+def _generated_texts(attempt: Attempt, groups: list[list[Fate]], template: Template) -> Iterator[bytes]:
+    """What pipes and the like wrote (`return_output`), once for all addresses of a batch."""
+    if not groups:
         return
-    plural = "s" if len(fates) > 1 else ""
+    plural = "s" if sum(map(len, groups)) > 1 else ""
     intro = template.item(3) or f"The following text was generated during the delivery attempt{plural}:\n"
     yield octets(intro)
-    for fate in fates:
-        yield octets("\n" + describe(fate.delivery, "------ ", "\n       ", " ------\n\n"))
+    for same in groups:
+        yield octets("\n" + "".join(describe(fate.delivery, "------ ", "\n       ", " ------\n") for fate in same) + "\n")
         try:
-            with open(fate.result.return_file, "rb") as file:
+            with open(same[0].result.return_file, "rb") as file:
                 contents = file.read()
         except OSError as error:
             contents = octets(f"    +++ Exim error... failed to open text file: {error.strerror}\n")

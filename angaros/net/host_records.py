@@ -68,7 +68,7 @@ def search(name: str, scope: Scope, query: HostQuery) -> HostSearch:
             return _from_records(kind, answer, name, wish)
         fail_domains = query.srv_fail_domains if kind == "SRV" else query.mx_fail_domains
         if answer.status in ("again", "fail") and not found.in_domain_list(name, fail_domains, scope):
-            return HostSearch(found.AGAIN if answer.status == "again" else found.FAILED, again_type=kind)
+            return HostSearch(found.AGAIN, again_type=kind)
     if not query.addresses:
         return HostSearch(found.FAILED)
     return _addresses_only(name, wish)
@@ -206,7 +206,7 @@ def addresses_of(host: Host, wish: Wish) -> tuple[list[Host], str, str]:
 
 
 def _worse(status: str, dns_status: str) -> str:
-    return found.AGAIN if dns_status == "again" else status
+    return found.AGAIN if dns_status in ("again", "fail") else status
 
 
 def _entries(host: Host, full: str, answer: DnsAnswer, scope: Scope, query: HostQuery) -> tuple[list[Host], bool]:

@@ -174,7 +174,7 @@ def _addresses_from_dns(name: str, scope: Scope, query: HostQuery) -> HostSearch
             canonical = answer.records[0][0]
             addresses += [str(data) for _, data in answer.records]
             secure = secure and answer.authenticated
-        elif answer.status == "again":
+        elif answer.status in ("again", "fail"):
             again = kind
     if addresses:
         return canonical, addresses, secure

@@ -20,6 +20,8 @@ E2BIG = 7
 MAX_ENVIRONMENT = 50
 """Settings in the environment of a command; Exim's own limit."""
 
+FOR_SENDERS = "local delivery failed"
+"""Commands are no business of those who sent the message."""
 EXIT_TEXTS = {
     64: "usage or syntax error",
     65: "error in input data",
@@ -65,9 +67,12 @@ class Pipe(LocalTransport):
         result = perform(setup, plan)
         if result.status == "ok":
             self._judge(result, argv, setup)
+            if result.status == "fail":
+                result.user_message = FOR_SENDERS
             self._handle_output(result, setup)
         elif result.message.startswith("transport filter timeout"):
             result.status = "defer" if self.options.timeout_defer else "fail"
+            result.user_message = FOR_SENDERS
         return result
 
     def _command(self, setup: Setup) -> tuple[str, bool, bool]:
