@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
+from angaros.inbound.etrn_run import start
 from angaros.inbound.rejection import refuse
 from angaros.logs.peer import host_and_ident
 from angaros.model.errors import ExpansionError
 from angaros.model.outcome import Outcome
+from angaros.model.text import octets
 
 if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
@@ -41,12 +44,13 @@ def do_etrn(c: Conversation, command: Command) -> None:
         c.scope.trace("any", "ETRN command execution skipped")
         c.say("250 OK" if not verdict.user_message else f"250 {verdict.user_message}")
         return
-    run = c.services.extra.get("run_etrn")
-    if run is None:
-        c.log.write("ETRN: no way to start a queue run here", panic=True)
+    try:
+        started = start(c.services, words, serialize_key, argument[1:] if command_text is None else None)
+    except OSError as error:
+        c.log.write(f"fork of process for ETRN failed: {error.strerror}", panic=True)
         c.say("458 Unable to fork process")
         return
-    if run(words, serialize_key, command_text is None):
+    if started:
         c.say("250 OK" if not verdict.user_message else f"250 {verdict.user_message}")
     else:
         c.say(f"458 Already processing {argument}")
@@ -59,7 +63,7 @@ def _plan(c: Conversation, command_text: str | None, argument: str) -> tuple[lis
     else:
         scope = c.scope.child(domain=argument)
         words = [scope.expand(word) for word in command_text.split()]
-    key = f"etrn-{argument}" if c.main.smtp_etrn_serialize else ""
+    key = f"etrn-{hashlib.md5(octets(argument), usedforsecurity=False).hexdigest()}" if c.main.smtp_etrn_serialize else ""
     return words, key
 
 
