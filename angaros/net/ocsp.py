@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 NOT_REQUESTED, NOT_RESPONDED, NOT_VERIFIED, FAILED, VERIFIED = range(5)
 """Exim's numbers for `$tls_in_ocsp`, `$tls_out_ocsp` (Exim spec 11.9)."""
 
+REASONS = {
+    "unspecified": "unspecified",
+    "keyCompromise": "keyCompromise",
+    "cACompromise": "cACompromise",
+    "affiliationChanged": "affiliationChanged",
+    "superseded": "superseded",
+    "cessationOfOperation": "cessationOfOperation",
+    "certificateHold": "certificateHold",
+    "removeFromCRL": "removeFromCRL",
+}
+"""RFC 5280 5.3.1, as OpenSSL writes them."""
+
 SKEW = timedelta(minutes=5)
 """Clocks differ."""
 MAX_AGE = timedelta(days=30)
@@ -32,13 +44,15 @@ def load_responses(path: str, kind: str) -> list[bytes]:
     return [base64.b64decode(block) for block in blocks]
 
 
-def is_fresh(der: bytes, now: datetime | None = None) -> bool:
-    """Whether a response says anything today."""
+def is_useful(der: bytes, now: datetime | None = None) -> bool:
+    """Whether a server does well to staple a response: in time, and not one of a revoked certificate."""
     from cryptography.x509 import ocsp
 
     try:
         response = ocsp.load_der_ocsp_response(der)
-        return response.response_status == ocsp.OCSPResponseStatus.SUCCESSFUL and _in_time(response, now)
+        if response.response_status != ocsp.OCSPResponseStatus.SUCCESSFUL:
+            return False
+        return response.certificate_status == ocsp.OCSPCertStatus.GOOD and _in_time(response, now)
     except ValueError:
         return False
 
@@ -49,30 +63,31 @@ def _in_time(response: OCSPResponse | Any, now: datetime | None) -> bool:
     return bool(response.this_update_utc - SKEW <= now <= ends + SKEW)
 
 
-def check(der: bytes, chain: Sequence[Certificate], *, check_dates: bool) -> tuple[int, str]:
-    """(outcome, text for the log when not verified) of a response for the first certificate of `chain`."""
+def check(der: bytes, chain: Sequence[Certificate], *, check_dates: bool) -> tuple[int, str, str]:
+    """(outcome, why it is not verified, what the log says apart) of a response for the first certificate of `chain`."""
     from cryptography.x509 import ocsp
 
     if not der:
-        return NOT_RESPONDED, "Required TLS certificate status not received"
+        return NOT_RESPONDED, "Required TLS certificate status not received", ""
     try:
         response = ocsp.load_der_ocsp_response(der)
         if response.response_status != ocsp.OCSPResponseStatus.SUCCESSFUL:
-            return NOT_VERIFIED, "OCSP response not successful"
+            return NOT_VERIFIED, "OCSP response not successful", ""
         issuer = _issuer_of(chain)
         found = [r for r in response.responses if r.serial_number == chain[0].serial_number]
         if issuer is None or not found or not _signed(response, issuer):
-            return NOT_VERIFIED, "Received TLS status response is not for this certificate or not signed by its issuer"
+            return NOT_VERIFIED, "Received TLS status response is not for this certificate or not signed by its issuer", ""
         single = found[0]
         if check_dates and not _in_time(single, None):
-            return FAILED, "Server certificate status is out-of-date"
+            return FAILED, "Server certificate status is out-of-date", "OCSP dates invalid"
         if single.certificate_status == ocsp.OCSPCertStatus.REVOKED:
-            return FAILED, "Server certificate revoked"
+            reason = REASONS.get(single.revocation_reason.value, "") if single.revocation_reason else "unspecified"
+            return FAILED, "Server certificate revoked", f"Server certificate revoked; reason: {reason}"
         if single.certificate_status != ocsp.OCSPCertStatus.GOOD:
-            return FAILED, "Server certificate status unknown"
-        return VERIFIED, ""
+            return FAILED, "Server certificate status unknown", "Server certificate status unknown"
+        return VERIFIED, "", ""
     except (ValueError, TypeError, NotImplementedError):
-        return NOT_VERIFIED, "Received TLS status response can not be parsed"
+        return NOT_VERIFIED, "Received TLS status response can not be parsed", ""
 
 
 def _issuer_of(chain: Sequence[Certificate]) -> Certificate | None:

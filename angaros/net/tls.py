@@ -30,7 +30,18 @@ class TlsError(AngarosError):
         self.where = where
         self.detail = detail
         self.problems: list[str] = []
-        """What was wrong with the peer's certificate: lines for the log."""
+        """What was wrong with the peer's certificate: lines for the log, to be put after `[address] `."""
+        self.notes: list[str] = []
+        """Further lines for the log, as they are."""
+        self.certificate = b""
+        """The peer's certificate (PEM) that was not accepted."""
+
+
+def pem_of(certificate: Any) -> bytes:
+    """A pyOpenSSL certificate as PEM."""
+    from OpenSSL import crypto
+
+    return crypto.dump_certificate(crypto.FILETYPE_PEM, certificate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,6 +207,6 @@ def _load_staples(context: TlsContext) -> None:
         except (OSError, ValueError):
             continue
         for response in responses:
-            if ocsp.is_fresh(response) or not context.settings.check_validity:
+            if ocsp.is_useful(response) or not context.settings.check_validity:
                 context.staples[certificate.fingerprint(hashes.SHA256())] = response
                 break

@@ -36,6 +36,8 @@ class TlsEngine:
         """The peer has ended TLS, or the connection."""
         self.problems: list[str] = []
         """What is wrong with the peer's certificate, in Exim's words: `depth=0 error=... cert=...`."""
+        self.refused = b""
+        """The certificate (PEM) that ended the handshake."""
         self.ocsp = ocsp.NOT_REQUESTED
         self.failure: TlsError | None = None
         """Why a callback made the handshake fail."""
@@ -139,7 +141,7 @@ class TlsEngine:
             return False
         except SSL.Error as error:
             failure = self._handshake_error(error)
-            failure.problems = self.problems
+            failure.problems, failure.certificate = self.problems, self.refused
             raise failure from None
         self._established = True
         self._judge_after_handshake()
@@ -168,7 +170,7 @@ class TlsEngine:
         if self.context.hooks.tlsa:
             self._check_dane()
         if settings.require_ocsp and self.ocsp == ocsp.NOT_RESPONDED:
-            raise TlsError("(SSL_connect) Required TLS certificate status not received")
+            raise _ocsp_error("Required TLS certificate status not received", "")
         if settings.require_alpn and not self.connection.get_alpn_proto_negotiated():
             raise TlsError("handshake", "ALPN required but not negotiated")
 
@@ -307,6 +309,8 @@ def verify_certificate(connection: Any, certificate: Any, number: int, depth: in
             problem = f"SSL verify denied by event-action: depth={depth} cert={subject}: {denied}"
     if problem and problem not in engine.problems:
         engine.problems.append(problem)
+    if problem and must:
+        engine.refused = crypto.dump_certificate(crypto.FILETYPE_PEM, certificate)
     return not (problem and must)
 
 
@@ -349,13 +353,19 @@ def check_staple(connection: Any, response: bytes, data: object) -> bool:
     """Client: what the server stapled. False ends the handshake."""
     engine: TlsEngine = connection.get_app_data()
     settings = engine.context.settings
-    outcome, text = ocsp.check(response, engine.peer_chain(), check_dates=settings.check_validity)
+    outcome, text, note = ocsp.check(response, engine.peer_chain(), check_dates=settings.check_validity)
     engine.ocsp = outcome
     if outcome == ocsp.VERIFIED:
         return True
     if outcome == ocsp.NOT_RESPONDED and not settings.require_ocsp:
         return True
     if settings.require_ocsp or outcome == ocsp.FAILED:
-        engine.failure = TlsError(f"(SSL_connect) {text}")
+        engine.failure = _ocsp_error(text, note)
         return not settings.require_ocsp
     return True
+
+
+def _ocsp_error(text: str, note: str) -> TlsError:
+    error = TlsError(f"(SSL_connect) {text}")
+    error.notes.append(note or text)
+    return error

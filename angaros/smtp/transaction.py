@@ -81,6 +81,8 @@ class Transaction:
     stage: str = "mail"
     failed_rcpt: int = -1
     """The recipient whose RCPT had no reply in time."""
+    prdr_used: bool = False
+    """The server gave a reply for each recipient."""
     clean: bool = False
     """The server is ready for the next message (perhaps after RSET): all replies have been read."""
     _pending: list[int] = field(default_factory=list)
@@ -260,6 +262,7 @@ class Transaction:
     def _per_recipient(self, timeout: float) -> ClientReply:
         """PRDR: a reply for each accepted recipient, then one for the message."""
         client = self.client
+        self.prdr_used = True
         waiting = [outcome for outcome in self.outcomes if outcome.status == ACCEPTED]
         replies = [client.read_reply(timeout) for _ in waiting]
         overall = client.expect(client.read_reply(timeout), 2)

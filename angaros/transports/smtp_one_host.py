@@ -100,10 +100,8 @@ class OneHost:
 
     def _batch(self, session: SmtpSession, queue: list[Item]) -> list[Item]:
         """The addresses of the next transaction (max_rcpt; RFC 9422: RCPTMAX, RCPTDOMAINMAX)."""
-        domains = session.limits.get("RCPTDOMAINMAX", 0)
-        if domains:
-            allowed = list(dict.fromkeys(item.delivery.domain for item in queue))[:domains]
-            queue = [item for item in queue if item.delivery.domain in allowed]
+        if "RCPTDOMAINMAX" in session.limits:  # whatever its value, as Exim does
+            queue = [item for item in queue if item.delivery.domain == queue[0].delivery.domain]
         limits = [limit for limit in (rcpt_limit(self.copy), session.limits.get("RCPTMAX", 0)) if limit]
         return queue[: min(limits)] if limits else queue
 
@@ -147,7 +145,7 @@ class OneHost:
             if failure.session is not None and failure.show_host:
                 item.result = fresh_result(failure.session, copy, item)
             result = item.result
-            result.message = "" if failure.connecting and failure.number > 0 else failure.text
+            result.message = "" if (failure.connecting and failure.number > 0) or not failure.show_text else failure.text
             result.basic_errno, result.more_errno = failure.number, failure.more
             result.host = replace(self.host, port=self.port) if failure.show_host else None
             result.user_message = failure.text if failure.from_peer else ""

@@ -169,6 +169,8 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
         _spread(copy, session, items, transaction, failure, host_keys)
         return False
     session.reused = False
+    if transaction.prdr_used:
+        session.used.add("prdr")
     _settle(copy, session, items, transaction, reply)
     if not last:
         _log_put_off(copy, session, items)
@@ -213,7 +215,7 @@ def _transaction(copy: Copy, session: SmtpSession, items: list[Item]) -> Transac
         prdr=len(items) > 1 and not lmtp and "PRDR" in offered and listed(options.hosts_try_prdr, "hosts_try_prdr", host, scope),
         lmtp=lmtp,
     )
-    session.used = {name for name in ("pipelining", "chunking", "prdr") if getattr(features, name)}
+    session.used = {name for name in ("pipelining", "chunking") if getattr(features, name)}
     convert = _downconversion(copy, session)
     mail = _mail_command(copy, session, items, features, convert)
     dsn = "DSN" in offered
@@ -367,7 +369,9 @@ def _refused(copy: Copy, session: SmtpSession, item: Item, transaction: Transact
         item.result.status = "fail"
         item.pending = False
         return
-    if outcome.stage == "rcpt":
+    if outcome.stage != "rcpt":
+        _note_address(copy, item)
+    else:
         item.result.basic_errno = int(Why.RCPT_4XX)
         _note_address(copy, item)
         number = item.result.more_errno

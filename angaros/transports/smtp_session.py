@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from angaros.model.errors import ExpansionError, ForcedFailure, Why
 from angaros.model.events import raise_event
 from angaros.model.tls import TlsFacts
-from angaros.net.tls import TlsError
+from angaros.net.tls import TlsError, pem_of
 from angaros.smtp.client import CLOSED, REPLY, ClientFailure, SmtpClient, Timeouts
 from angaros.transports import smtp_auth
 from angaros.transports.smtp_hosts import SetupError, source_address
@@ -40,13 +40,15 @@ RESUME_DATABASE = "tls"
 class SessionFailure(Exception):
     """The session does not come, or came, to its transaction."""
 
-    def __init__(self, text: str, number: int = 0, *, more: int = 0, permanent: bool = False) -> None:
+    def __init__(self, text: str, number: int = 0, *, more: int = 0, permanent: bool = False, show_text: bool = True) -> None:
         super().__init__(text)
         self.text = text
         """For the log; "" when the errno says it all."""
         self.number = number
         self.more = more
         self.permanent = permanent
+        self.show_text = show_text
+        """False: only the host line has the text."""
         self.connecting = False
         """There was no connection: the host line has no colon, and the address line names no host."""
         self.show_host = True
@@ -176,7 +178,7 @@ class Opener:
         action = self.options.event_action
         denied = raise_event(action, "tcp:connect", f"[{self.host.address}]:{self.port}", self.scope)
         if denied:
-            raise _connect_failure(SessionFailure("Event requests alternate response", int(Why.EVENT)))
+            raise _connect_failure(SessionFailure("Event requests alternate response", int(Why.EVENT), show_text=False))
         timeout = float(self.options.connect_timeout or NO_LIMIT)
         address = source_address(self.instance, self.host, self.scope)
         source = (address, 0) if address else None
@@ -286,11 +288,17 @@ class Opener:
         stream = session.stream
         try:
             context, sni = client_context(self.instance, self.host, self.plan, self.scope, self._saved_session())
+            if self.options.event_action:
+                context.hooks.on_certificate = self._certificate_event
             facts = stream.start_tls(context, server_name=sni, timeout=self.options.command_timeout)
         except TimeoutError:
             raise self._tls_failure("(SSL_connect): timed out", session) from None
         except TlsError as error:
+            for note in error.notes:
+                self._log(note)
             self._log_problems(error.problems)
+            if error.certificate and self.scope.delivery is not None:
+                self.scope.delivery.extra["tls_out"] = TlsFacts(peer_certificate=error.certificate)
             if self.plan.on_connect and "TCP connection closed by peer" in str(error):
                 raise session.client.closed_failure() from None
             raise self._tls_failure(str(error), session) from None
@@ -300,12 +308,19 @@ class Opener:
         self._log_problems(engine.problems)
         facts.on_connect = self.plan.on_connect
         session.tls = facts
+        if self.scope.delivery is not None:
+            self.scope.delivery.extra["tls_out"] = facts
         session.startup += "s"
+
+    def _certificate_event(self, depth: int, certificate: Any) -> str | None:
+        """Event tls:cert: a text refuses the certificate (Exim spec 61)."""
+        if self.scope.delivery is not None:
+            self.scope.delivery.extra["tls_out"] = TlsFacts(peer_certificate=pem_of(certificate))
+        return raise_event(self.options.event_action, "tls:cert", str(depth), self.scope) or None
 
     def _tls_failure(self, text: str, session: SmtpSession) -> SessionFailure:
         stream = session.stream
         stream.close()
-        raise_event(self.options.event_action, "tls:fail:connect", text, self.scope)
         if self.plan.tlsa:
             where = f"{self.host.name} [{self.host.address}]"
             self._log(f"DANE attempt failed; TLS connection to {where}: {text}")
@@ -396,7 +411,7 @@ class Opener:
         said = raise_event(self.options.event_action, "auth:fail", text, scope)
         what = "cancelled authentication" if outcome.status == "cancelled" else "failed"
         line = f"{authenticator.name} authenticator {what} H={self.host.name} [{self.host.address}] {text}"
-        self._log(f"{said}: {line}" if said else line)
+        self._log(said or line)
         return False
 
     # Odds and ends.

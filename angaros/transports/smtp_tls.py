@@ -71,7 +71,7 @@ def _tlsa_records(instance: DriverInstance[Any], host: Host, port: int, scope: S
     if not required and not listed(options.hosts_try_dane, "hosts_try_dane", host, scope):
         return ()
     answer = scope.services.dns.query(f"_{port}._tcp.{host.name}", "TLSA", dnssec=True)
-    if answer.status == "again":
+    if answer.status in ("again", "fail"):
         raise DaneError("tlsa lookup DEFER", permanent=False)
     if answer.status == "ok" and not answer.authenticated:
         message_id = scope.message.id if scope.message is not None else ""
@@ -94,12 +94,13 @@ def client_context(
     options, services = instance.options, scope.services
     harness = services.harness
     danes = bool(plan.tlsa)
+    authorities = expand_setting(options.tls_verify_certificates, "tls_verify_certificates", scope)
     settings = TlsSettings(
         server=False,
         certificates=tuple(split_list(expand_setting(options.tls_certificate, "tls_certificate", scope))),
         keys=tuple(split_list(expand_setting(options.tls_privatekey, "tls_privatekey", scope))),
-        verify=VERIFY_NO if danes else _verification(instance, host, scope),
-        authorities=expand_setting(options.tls_verify_certificates, "tls_verify_certificates", scope),
+        verify=VERIFY_NO if danes or not authorities else _verification(instance, host, scope),
+        authorities=authorities,
         crl="" if danes else expand_setting(options.tls_crl, "tls_crl", scope),
         ciphers=_ciphers(instance, danes, scope),
         options=openssl_options(services.config),

@@ -163,15 +163,15 @@ def test_closed_during_the_handshake(made: Made) -> None:
     ("status", "age", "result"),
     [
         (ocsp.OCSPCertStatus.GOOD, 0, 4),
-        (ocsp.OCSPCertStatus.REVOKED, 0, "(SSL_connect) Server certificate revoked"),
+        (ocsp.OCSPCertStatus.REVOKED, -1, "(SSL_connect) Server certificate revoked"),
         (None, 0, "(SSL_connect) Required TLS certificate status not received"),
         (ocsp.OCSPCertStatus.GOOD, 9, "(SSL_connect) Required TLS certificate status not received"),
     ],
 )
 @pytest.mark.parametrize("options", [(), ("+no_tlsv1_3",)])
 def test_ocsp(made: Made, tmp_path: Path, status: Any, age: int, result: Any, options: tuple[str, ...]) -> None:
-    files = (made.staple(tmp_path / "o.der", status, age),) if status is not None else ()
-    server = TlsSettings(True, (made.chain,), (made.keyfile,), ocsp_files=files)
+    files = (made.staple(tmp_path / "o.der", status, max(age, 0)),) if status is not None else ()
+    server = TlsSettings(True, (made.chain,), (made.keyfile,), ocsp_files=files, check_validity=age >= 0)
     client = TlsSettings(False, verify="require", authorities=made.cafile, request_ocsp=True, require_ocsp=True, options=options)
     if result == 4:
         assert shake(server, client)[1].facts().ocsp == 4
