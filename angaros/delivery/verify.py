@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from angaros.model.delivery import Delivery
@@ -47,17 +48,20 @@ class Verifier:
         if not is_recipient and scope.message is not None:
             work.message = copy(scope.message)
             work.message.sender_address = ""  # a sender is verified as a bounce to it would be routed (Exim spec 15, senders)
+        rewritten: str | None = None
         if self.services.config.rewrite_rules:
-            address = rewrite_address(address, work, "T" if is_recipient else "F")
+            given, address = address, rewrite_address(address, work, "T" if is_recipient else "F")
+            rewritten = address if address != given else None
             if not address:
-                return VerifyResult(Outcome.ACCEPT)  # a bounce's sender
+                return VerifyResult(Outcome.ACCEPT, rewritten="")  # a bounce's sender
         if options.quota is not None:
             from angaros.delivery.quota_check import cached
 
             if (known := cached(address, work, options.quota)) is not None:
                 return known
         run = _Run(work, options, is_recipient=is_recipient, header_sender=purpose == "header_sender")
-        return run.go(new_delivery(address))
+        result = run.go(new_delivery(address))
+        return result if rewritten is None else replace(result, rewritten=rewritten)
 
 
 class _Run:

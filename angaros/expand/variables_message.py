@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from angaros.expand.headers import body_text, headers_of, message_headers, message_headers_raw, reply_address
+from angaros.model.effects import without_place
 from angaros.model.message import Message
 from angaros.model.text import concat, like
 
@@ -118,8 +119,8 @@ def recipients_count(scope: Scope) -> str:
 
 
 def headers_added(scope: Scope) -> str:
-    """`$headers_added`: what ACLs have added so far."""
-    added = [line.removesuffix("\n") for line in _message(scope).effects.added_headers]
+    """`$headers_added`: what ACLs have added so far, a list separated by newlines (doubled inside a line)."""
+    added = [without_place(line.removesuffix("\n")).replace("\n", "\n\n") for line in _message(scope).effects.added_headers]
     return like("\n".join(added), *added)
 
 

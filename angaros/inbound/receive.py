@@ -208,7 +208,7 @@ class Reception:
         from angaros.rewriting import rewrite_address
 
         message = self.message
-        if message.sender_address:
+        if message.sender_address and message.effects.sender_unrewritten is None:
             message.sender_address = rewrite_address(message.sender_address, self.scope, "F", add_header=True)
         for recipient in message.recipients:
             recipient.address = rewrite_address(recipient.address, self.scope, "T", add_header=True)

@@ -33,6 +33,19 @@ class ConnectionEffects:
     """Per-connection caches by room (`dnslists`, `ratelimit`, ...); opaque to others."""
 
 
+HEADER_PLACES = (":after_received:", ":at_start_rfc:", ":at_start:", ":at_end:")
+"""Where `add_header` can put a line. Exim spec 44.24."""
+
+
+def without_place(line: str) -> str:
+    """A line of `MessageEffects.added_headers` without its placement."""
+    if line.startswith(":"):
+        for place in HEADER_PLACES:
+            if line.startswith(place):
+                return line[len(place) :].lstrip(" \t")
+    return line
+
+
 @dataclass(slots=True)
 class MessageEffects:
     """Controls that hold for one message, and what policy found out while it was being received."""
@@ -68,6 +81,8 @@ class MessageEffects:
     (`:at_start:`, `:after_received:`, `:at_start_rfc:`, `:at_end:`); no duplicates. `inbound` moves them into the message."""
     removed_headers: list[str] = field(default_factory=list)
     """`remove_header`: the colon-separated lists as they were given, in order."""
+    sender_unrewritten: str | None = None
+    """Sender as it was before a verification rewrote it for good (spec 31.2): reception must not rewrite it again."""
     warned: set[str] = field(default_factory=set)
     """Warnings that are in the log already (spec 44.18, `warn`)."""
     caches: dict[str, Any] = field(default_factory=dict)

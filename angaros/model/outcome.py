@@ -100,3 +100,5 @@ class VerifyResult:
     """The address that was verified in the end, when rewriting or redirection to one child changed it."""
     details: str = ""
     """More lines for -bv and the like."""
+    rewritten: str | None = None
+    """The given address after rewriting, when that changed it."""

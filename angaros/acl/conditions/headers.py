@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from angaros.model.effects import HEADER_PLACES
 from angaros.model.outcome import Outcome
-from angaros.model.text import Tainted, concat, is_tainted
+from angaros.model.text import Tainted, is_tainted
 
 if TYPE_CHECKING:
     from angaros.acl.frame import Frame
-
-_PLACES = (":after_received:", ":at_start_rfc:", ":at_start:", ":at_end:")
 
 
 def add_header(frame: Frame, argument: str) -> Outcome:
@@ -56,7 +55,7 @@ def _header_lines(text: str) -> list[str]:
 
 
 def _take_place(line: str) -> tuple[str, str]:
-    for place in _PLACES:
+    for place in HEADER_PLACES:
         if line.startswith(place):
             return place, line[len(place) :].lstrip(" \t")
     return "", line
@@ -66,8 +65,3 @@ def is_header(line: str) -> bool:
     """Whether it begins with a field name and a colon. RFC 5322 2.2."""
     name, colon, _ = line.partition(":")
     return bool(colon) and bool(name) and all("!" <= c <= "~" for c in name)
-
-
-def headers_added(lines: list[str]) -> str:
-    """`$headers_added`: the queued lines without placement, without the final newline."""
-    return concat(line[len(_take_place(line)[0]) :] for line in lines).removesuffix("\n")

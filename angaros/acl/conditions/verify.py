@@ -88,18 +88,21 @@ class VerifiedSender:
 
 def _sender(frame: Frame, request: Request) -> Outcome:
     """`verify = sender`, `verify = sender=address`."""
-    message, state = frame.message, frame.scope.state
-    address = message.sender_address if request.address is None else request.address
+    message, state, effects = frame.message, frame.scope.state, frame.effects
+    own = effects.sender_unrewritten if effects.sender_unrewritten is not None else message.sender_address
+    address = own if request.address is None else request.address
     if not address:
         return Outcome.ACCEPT
     options = request.options
-    kept: dict[str, VerifiedSender] = frame.effects.caches.setdefault("verified_senders", {})
+    kept: dict[str, VerifiedSender] = effects.caches.setdefault("verified_senders", {})
     known = kept.get(address)
     result = known.answer(options) if known is not None else None
     if known is not None and result is not None:
         frame.trace_inside("using cached sender verify result")
     else:
         result = _verify(frame, address, options, is_recipient=False)
+        if result.rewritten is not None and address == message.sender_address:
+            effects.sender_unrewritten, message.sender_address = address, result.rewritten
         callout = options.callout
         postmaster = callout is not None and callout.postmaster is not None
         known = kept[address] = VerifiedSender(address, result, callout is not None, postmaster)
