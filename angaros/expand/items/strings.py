@@ -185,7 +185,11 @@ def parse_tr(p: Parser, name: str) -> Node:
 
 def do_listquote(arguments: list[str], scope: Scope) -> str:
     """Separators doubled; a space for an empty string. # Exim spec 11.5 (listquote)"""
-    separator, subject = arguments
+    return quote_separator(arguments[0], arguments[1])
+
+
+def quote_separator(separator: str, subject: str) -> str:
+    """The subject as one item of a list with this separator."""
     if not subject:
         return " "
     separator = separator[:1]
@@ -195,7 +199,11 @@ def do_listquote(arguments: list[str], scope: Scope) -> str:
 def parse_listquote(p: Parser, name: str) -> Node:
     """# Exim spec 11.5 (listquote)"""
     arguments = p.arguments(name, 2, 2)
-    return p.unfinished(arguments) if p.broken else Call(do_listquote, arguments)
+    if p.broken:
+        return p.unfinished(arguments)
+    node = Call(do_listquote, arguments)
+    node.skip_text = quote_separator(arguments[0].skip_text, arguments[1].skip_text)  # Exim quotes where it skips, too
+    return node
 
 
 # --- hmac --------------------------------------------------------------------------------------------------------------
