@@ -14,6 +14,7 @@ from angaros import EXIM_VERSION
 from angaros.config import trust
 from angaros.config.config import Config, Position
 from angaros.config.macros import Macros
+from angaros.config.missing import MISSING
 from angaros.config.sections import SectionReader
 from angaros.config.settings import split_list
 from angaros.config.site import Site
@@ -35,10 +36,6 @@ SYSLOG_FACILITIES = frozenset(
     {"auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "syslog", "user", "uucp"}
     | {f"local{number}" for number in range(8)}
 )
-MISSING: dict[str, str] = {}
-"""Options that are read but do nothing yet: `kind.name` (`main.x`, `smtp.y`, `router.z`) to a word why. Filled by the integrator;
-each one that a configuration sets gives a warning when it is read."""
-
 ExpandWith = Callable[[str, Config], str]
 """Expands a string with what is known of the configuration so far."""
 

@@ -1,0 +1,85 @@
+"""Options that are known and read but do nothing: a declared table, proved by tests/config/test_missing.py.
+
+`MISSING` ones are not built yet: a configuration that sets one is told so when it is read. `NO_EFFECT` ones have nothing to act
+on here, by design; setting them is right and changes nothing.
+"""
+
+from __future__ import annotations
+
+_DKIM = "DKIM is not built yet"
+_DMARC = "DMARC is not built yet"
+_DCC = "DCC is not built yet"
+_GSASL = "this part of the gsasl driver is not built yet"
+_LATER = "it is not built yet"
+
+MISSING: dict[str, str] = {
+    "cyrus_sasl.server_realm": _LATER,
+    "cyrus_sasl.server_service": _LATER,
+    "gsasl.client_authz": _GSASL,
+    "gsasl.client_channelbinding": _GSASL,
+    "gsasl.client_spassword": _GSASL,
+    "gsasl.server_channelbinding": _GSASL,
+    "gsasl.server_realm": _GSASL,
+    "gsasl.server_scram_iter": _GSASL,
+    "gsasl.server_scram_salt": _GSASL,
+    "gsasl.server_service": _GSASL,
+    "gsasl.server_skey": _GSASL,
+    "heimdal_gssapi.server_service": _LATER,
+    "main.bounce_sender_authentication": _LATER,
+    "main.commandline_checks_require_admin": _LATER,
+    "main.dcc_direct_add_header": _DCC,
+    "main.dccifd_address": _DCC,
+    "main.dccifd_options": _DCC,
+    "main.dkim_verify_hashes": _DKIM,
+    "main.dkim_verify_keytypes": _DKIM,
+    "main.dkim_verify_min_keysizes": _DKIM,
+    "main.dkim_verify_minimal": _DKIM,
+    "main.dmarc_forensic_sender": _DMARC,
+    "main.dmarc_history_file": _DMARC,
+    "main.dmarc_tld_file": _DMARC,
+    "main.keep_malformed": _LATER,
+    "main.local_scan_timeout": "local_scan is not built yet",
+    "main.log_ports": _LATER,
+    "main.max_username_length": _LATER,
+    "main.queue_fast_ramp": _LATER,
+    "main.queue_run_max": _LATER,
+    "main.spf_smtp_comment_template": "SPF is not built yet",
+    "main.tls_early_banner_hosts": _LATER,
+    "pipe.use_classresources": _LATER,
+    "smtp.arc_sign": "ARC is not built yet",
+    "smtp.dkim_canon": _DKIM,
+    "smtp.dkim_hash": _DKIM,
+    "smtp.dkim_private_key": _DKIM,
+    "smtp.dkim_sign_headers": _DKIM,
+    "smtp.dkim_strict": _DKIM,
+    "smtp.dkim_timestamps": _DKIM,
+    "smtp.host_name_extract": _LATER,
+    "smtp.hosts_noproxy_tls": _LATER,
+    "smtp.hosts_pipe_connect": "early pipelining to other servers is not built yet",
+    "spa.client_domain": "the spa driver is not built yet",
+}
+"""`prefix.option` -> why; the prefix is `main`, `router`, `transport`, `authenticator` or a driver."""
+
+_NO_C = "there is no C program to dump or to debug"
+_NO_GNUTLS = "TLS is OpenSSL's"
+
+NO_EFFECT: dict[str, str] = {
+    "authenticator.server_debug_print": "debugging output only",
+    "main.bounce_return_message": "old name of bounce_return_body",
+    "main.daemon_modules_load": "nothing is loaded as a shared object",
+    "main.debug_store": _NO_C,
+    "main.deliver_drop_privilege": "deliveries never hold root's power",
+    "main.disable_fsync": "a message is always safe on disk before it is accepted",
+    "main.gnutls_allow_auto_pkcs11": _NO_GNUTLS,
+    "main.gnutls_compat_mode": _NO_GNUTLS,
+    "main.panic_coredump": _NO_C,
+    "main.smtp_accept_keepalive": "connections have time-outs of their own",
+    "main.smtp_backlog_monitor": "one event loop accepts all connections at once",
+    "main.tcp_nodelay": "always on",
+    "pipe.permit_coredump": _NO_C,
+    "router.fail_verify": "sets fail_verify_recipient and fail_verify_sender when it is read",
+    "smtp.gnutls_compat_mode": _NO_GNUTLS,
+    "smtp.hosts_try_fastopen": "an optimisation that is not used",
+    "smtp.tls_dh_min_bits": "OpenSSL's security level decides",
+}
+"""As `MISSING`: why nothing needs to happen."""
