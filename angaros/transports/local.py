@@ -189,19 +189,30 @@ P = TypeVar("P", bound=Plan)
 def perform(setup: Setup, plan: Plan, *, with_body: bool = True) -> DeliveryResult:
     """Have the plan performed as the delivery's user."""
     plan.directory = setup.directory
-    courier = setup.scope.services.courier
+    services = setup.scope.services
+    courier = services.courier
+    if services.config.main.deliver_drop_privilege and setup.owner.uid != services.config.exim_uid:
+        return _cannot_become(setup, services.config.exim_uid)
     try:
         if not with_body:
             return courier.deliver_local(plan, setup.owner)[0]
         with body_descriptor(setup) as fd:
             plan.fds = [fd]
             return courier.deliver_local(plan, setup.owner)[0]
-    except PermissionError as error:
-        raise TransportError(
-            f"unable to set gid={setup.owner.gid} or uid={setup.owner.uid} (euid={os.geteuid()}): local delivery to"
-            f" {setup.first.local_part} <{setup.first.address}> transport={setup.name}: {error.strerror}",
-            Why.UID_FAIL,
-        ) from None
+    except PermissionError:
+        return _cannot_become(setup, os.geteuid())
+
+
+def _cannot_become(setup: Setup, euid: int) -> DeliveryResult:
+    """Somebody else's mailbox, and no power (or, with `deliver_drop_privilege`, no will) to become that user: the message is
+    frozen until the configuration is right. Exim spec 14, deliver_drop_privilege"""
+    first, owner = setup.first, setup.owner
+    setup.scope.log(
+        f"unable to set gid={owner.gid} or uid={owner.uid} (euid={euid}): local delivery to"
+        f" {first.local_part} <{first.address}> transport={setup.name}",
+        panic=True,
+    )
+    return DeliveryResult("defer", special_action="freeze")
 
 
 def expand_option(setup: Setup, text: str, what: str = "") -> str:
