@@ -45,7 +45,10 @@ def _wait(key: str, changed: float, record: Record, utc: bool) -> list[str]:
 def _misc(key: str, changed: float, record: Record, utc: bool) -> list[str]:
     if "early" in record or "clear" in record:
         return [f"{stamp(changed, utc)} {key} {' '.join(f'{k}={v}' for k, v in record.items())}"]
-    return [f"{stamp(record.get('time_stamp', changed), utc)} {key}"]
+    lines = [f"{stamp(record.get('time_stamp', changed), utc)} {key}"]
+    if key.startswith("etrn-"):
+        lines.append(f"serialize etrn: {record.get('count', 1)} running")
+    return lines
 
 
 CALLOUT_WORDS = {0: "unknown", 1: "accept", 2: "reject", 3: "reject"}
