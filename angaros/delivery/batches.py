@@ -45,7 +45,8 @@ def _goes_along(one: Delivery, other: Delivery) -> bool:
         one.transport == other.transport
         and one.is_pipe == other.is_pipe
         and one.is_file == other.is_file
-        and not (one.is_pipe or one.is_file or one.is_autoreply)
+        and not one.is_autoreply
+        and (one.address == other.address or not (one.is_pipe or one.is_file))
         and same_envelope(one, other)
         and one.owner == other.owner
         and one.home == other.home

@@ -52,6 +52,8 @@ def send_bounces(attempt: Attempt) -> None:
 
 def errors_address(attempt: Attempt, delivery: Delivery) -> str:
     """Who is told; "" for nobody."""
+    if delivery.props.ignore_error:
+        return ""
     errors_to = delivery.props.errors_to
     return attempt.message.sender_address if errors_to is None else errors_to
 

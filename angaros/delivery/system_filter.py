@@ -32,7 +32,7 @@ def run_system_filter(attempt: Attempt) -> str:
     except (FilterError, ExpansionError) as error:
         return _broken(attempt, str(error))
     for number in range(10):
-        attempt.scope.state[f"sn{number}"] = setting.scope.local[f"n{number}"]
+        attempt.scope.local[f"sn{number}"] = setting.scope.local[f"n{number}"]
     if outcome.headers_changed:
         attempt.update_spool = True
     for item in outcome.items:

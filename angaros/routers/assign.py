@@ -93,10 +93,8 @@ def _set_errors_to(run: Run) -> bool:
     props = run.delivery.props
     if not address:
         props.errors_to = ""
-        props.ignore_error = True
     elif run.mode is not Mode.DELIVER or verifies(address, run.scope):
         props.errors_to = address
-        props.ignore_error = False
     return True
 
 
