@@ -141,7 +141,7 @@ def set_own_sender(c: Conversation) -> None:
     from angaros.inbound.sender import may_set_sender, own_address
 
     message, submission = c.message, c.options.submission
-    if may_set_sender(message.sender_address, submission, c.scope):
+    if may_set_sender(message.sender_address, submission, c.scope, smtp=True):
         message.sender_set_untrusted = not submission.caller.trusted and bool(message.sender_address)
     else:
         message.sender_address = message.raw_sender = own_address(c.services, submission)

@@ -19,9 +19,9 @@ def own_address(services: Services, submission: Submission) -> str:
     return concat([quote_local_part(submission.caller.login), "@", services.config.main.qualify_domain or ""])
 
 
-def may_set_sender(address: str, submission: Submission, scope: Scope) -> bool:
-    """Whether the caller may have `address` as the envelope sender."""
-    if submission.caller.trusted or not address:
+def may_set_sender(address: str, submission: Submission, scope: Scope, *, smtp: bool = False) -> bool:
+    """Whether the caller may have `address` as the envelope sender. Anyone may be nobody with -f, but not with MAIL."""
+    if submission.caller.trusted or (not address and not smtp):
         return True
     allowed = scope.services.config.main.untrusted_set_sender
     if allowed is None:

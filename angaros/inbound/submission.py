@@ -436,6 +436,7 @@ class Submitter:
         fault = local.set_recipients()
         if error or fault is not None:
             raise AngarosError(error or "bad recipient in a message of our own")
+        local.run_start_acl()
         reception = local.begin()
         reception.feed(text)
         reception.end()
@@ -447,6 +448,9 @@ class Submitter:
             if owner is not None:
                 return ""  # an automatic reply to a bounce goes nowhere, which is no fault
             raise AngarosError("no recipients in a message of our own")
+        if (fault := local.policy()) is not None:
+            reception.abandon()
+            raise AngarosError(f"a message of our own was refused: {fault.text}")
         try:
             local.keep()
         except OSError as problem:
