@@ -77,7 +77,9 @@ def _deliver(context: Context) -> int:
     if call.dont_deliver:
         context.services.extra["dont_deliver"] = True
     give_up = call.message_action == "give_up"
-    options = DeliverOptions(forced=not call.retry_timing, thaw=not call.retry_timing, give_up=give_up)
+    options = DeliverOptions(
+        forced=not call.retry_timing, thaw=not call.retry_timing, give_up=give_up, actor=context.caller.login
+    )
     status = 0
     for message_id in call.arguments:
         found = deliver_message(services, message_id, options)

@@ -100,6 +100,7 @@ def _run(attempt: Attempt) -> DeliverStatus:
         failure = decision
     if attempt.options.give_up:
         failure = "delivery cancelled by administrator"
+        attempt.log(f"cancelled by {attempt.options.actor}")
     system_filter = attempt.services.config.main.system_filter
     if system_filter is not None and not failure:
         from angaros.delivery.system_filter import run_system_filter

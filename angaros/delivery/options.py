@@ -17,6 +17,8 @@ class DeliverOptions:
     """-M, -qff: a frozen message is unfrozen."""
     give_up: bool = False
     """-Mg: whatever cannot be delivered now fails."""
+    actor: str = ""
+    """Login of the administrator who gives up, for the log."""
     queue_run: bool = False
     """Part of a queue run: retry times of local deliveries and routing count."""
     first_pass: bool = False

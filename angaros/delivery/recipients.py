@@ -24,7 +24,8 @@ def take_recipients(attempt: Attempt, failure: str = "") -> None:
         if failure and message.is_bounce:
             mark_done(attempt, delivery)  # bounces are just dropped
         elif failure:
-            delivery.message = delivery.user_message = failure
+            delivery.message = failure
+            delivery.user_message = "" if attempt.options.give_up else failure
             attempt.failed.insert(0, Fate(delivery, routing_result(delivery, "fail")))  # logged already
         elif loop:
             delivery.message = delivery.user_message = TOO_MANY_RECEIVED
