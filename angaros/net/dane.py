@@ -39,16 +39,22 @@ def usage_bits(records: Sequence[Tlsa]) -> int:
 
 def verify(records: Sequence[Tlsa], chain: Sequence[Certificate], names: Sequence[str]) -> bool:
     """Whether the chain (the server's own certificate first) is what the records promise."""
+    return anchor_depth(records, chain, names) is not None
+
+
+def anchor_depth(records: Sequence[Tlsa], chain: Sequence[Certificate], names: Sequence[str]) -> int | None:
+    """Depth in the chain of the certificate that the records vouch for: 0 the server's own; None: they do not."""
     if not chain:
-        return False
+        return None
     wanted = usable(records)
     if any(r[0] == USAGE_EE and _matches(r, chain[0]) for r in wanted):
-        return True
+        return 0
     anchors = [r for r in wanted if r[0] == USAGE_TA]
     for position, certificate in enumerate(chain):
         if any(_matches(r, certificate) for r in anchors):
-            return _chain_verifies(chain, position) and any(matches_name(chain[0], name) for name in names)
-    return _anchored_by_full_key(anchors, chain, names)
+            good = _chain_verifies(chain, position) and any(matches_name(chain[0], name) for name in names)
+            return position if good else None
+    return len(chain) - 1 if _anchored_by_full_key(anchors, chain, names) else None
 
 
 def _matches(record: Tlsa, certificate: Certificate) -> bool:

@@ -42,6 +42,8 @@ class TlsEngine:
         self.failure: TlsError | None = None
         """Why a callback made the handshake fail."""
         self.dane_verified = False
+        self.seen: dict[int, Any] = {}
+        """Certificates by depth that OpenSSL has shown during verification."""
         self.requested_name = ""
         self._certificates = 0
         self._eof = False
@@ -88,7 +90,7 @@ class TlsEngine:
         if self.context.hooks.session:
             openssl_extra.use_session(connection, self.context.hooks.session)
         if self.context.hooks.tlsa:
-            connection.set_verify(SSL.VERIFY_PEER, accept_certificate)
+            connection.set_verify(SSL.VERIFY_PEER, verify_by_dane)
 
     @property
     def where(self) -> str:
@@ -167,20 +169,29 @@ class TlsEngine:
     def _judge_after_handshake(self) -> None:
         """What can only be said when the chain is known."""
         settings = self.context.settings
-        if self.context.hooks.tlsa:
-            self._check_dane()
+        if self.context.hooks.tlsa and not self.check_dane(self.peer_chain()):
+            raise TlsError(self.where, "error:0A000086:SSL routines::certificate verify failed")
         if settings.require_ocsp and self.ocsp == ocsp.NOT_RESPONDED:
             raise _ocsp_error("Required TLS certificate status not received", "")
         if settings.require_alpn and not self.connection.get_alpn_proto_negotiated():
             raise TlsError("handshake", "ALPN required but not negotiated")
 
-    def _check_dane(self) -> None:
+    def check_dane(self, chain: list[Any]) -> bool:
+        """Judge the chain by the TLSA records, at most once; events for the certificates that count."""
         from angaros.net import dane
 
+        if self.dane_verified:
+            return True
         hooks = self.context.hooks
-        if not dane.verify(hooks.tlsa, self.peer_chain(), hooks.check_names):
-            raise TlsError(self.where, "error:0A000086:SSL routines::certificate verify failed")
+        depth = dane.anchor_depth(hooks.tlsa, chain, hooks.check_names)
+        if depth is None:
+            return False
+        if hooks.on_certificate is not None:
+            for number in range(depth, -1, -1):
+                if hooks.on_certificate(number, crypto.X509.from_cryptography(chain[number])) is not None:
+                    return False
         self.dane_verified = True
+        return True
 
     # Plain side.
 
@@ -226,6 +237,10 @@ class TlsEngine:
             leaf = self.connection.get_peer_certificate()
             chain = [leaf] if leaf is not None else []
         return [certificate.to_cryptography() for certificate in chain]
+
+    def seen_chain(self) -> list[Any]:
+        """The chain as OpenSSL built it, with what the peer did not send; the peer's own certificate first."""
+        return [self.seen[depth] for depth in range(len(self.seen)) if depth in self.seen]
 
     def session(self) -> bytes:
         """For resumption later."""
@@ -288,13 +303,24 @@ class TlsEngine:
 
 
 def accept_certificate(connection: Any, certificate: Any, number: int, depth: int, good: int) -> bool:
-    """No verification was asked for (or DANE judges later)."""
+    """No verification was asked for."""
+    connection.get_app_data().seen[depth] = certificate.to_cryptography()
     return True
+
+
+def verify_by_dane(connection: Any, certificate: Any, number: int, depth: int, good: int) -> bool:
+    """The TLSA records decide, when the whole chain has been seen; other faults do not count (RFC 7671 5.1)."""
+    engine: TlsEngine = connection.get_app_data()
+    engine.seen[depth] = certificate.to_cryptography()
+    if depth or not good:
+        return True
+    return engine.check_dane(engine.seen_chain())
 
 
 def verify_certificate(connection: Any, certificate: Any, number: int, depth: int, good: int) -> bool:
     """Called for each certificate of the chain, from the top. False ends the handshake."""
     engine: TlsEngine = connection.get_app_data()
+    engine.seen[depth] = certificate.to_cryptography()
     must = engine.context.settings.verify == VERIFY_REQUIRE
     problem = ""
     if not good:
@@ -353,7 +379,7 @@ def check_staple(connection: Any, response: bytes, data: object) -> bool:
     """Client: what the server stapled. False ends the handshake."""
     engine: TlsEngine = connection.get_app_data()
     settings = engine.context.settings
-    outcome, text, note = ocsp.check(response, engine.peer_chain(), check_dates=settings.check_validity)
+    outcome, text, note = ocsp.check(response, engine.seen_chain() or engine.peer_chain(), check_dates=settings.check_validity)
     engine.ocsp = outcome
     if outcome == ocsp.VERIFIED:
         return True

@@ -63,6 +63,8 @@ def deliver(
 def _deliver(copy: Copy) -> None:
     """One copy; all its items have results afterwards."""
     items = copy.items
+    for item in items:
+        item.delivery.extra.pop("tls_out", None)
     try:
         _Hosts(copy).run()
     except SetupError as error:
@@ -71,9 +73,6 @@ def _deliver(copy: Copy) -> None:
         _set_all(items, error.text, error.number)
     except (ExpansionError, ListDefer) as error:
         _set_all(items, str(error), int(Why.LIST_DEFER))
-    finally:
-        for item in items:
-            item.delivery.extra.pop("tls_out", None)
 
 
 def _set_all(items: list[Item], text: str, number: int) -> None:

@@ -65,6 +65,7 @@ class OneHost:
             except SessionFailure as failure:
                 if not failure.tls_failed or opener.plan.mandatory or not self.options.tls_tempfail_tryclear:
                     raise
+                self.copy.host_deferred(failure.text, failure.number)
                 where = f"H={self.host.name} [{self.host.address}]"
                 text = f"{failure.text}: delivering unencrypted to {where} (not in hosts_require_tls)"
                 services.log.write(text, message_id=self.copy.attempt.message.id)

@@ -65,13 +65,14 @@ def _tlsa_records(instance: DriverInstance[Any], host: Host, port: int, scope: S
     required = listed(options.hosts_require_dane, "hosts_require_dane", host, scope)
     if not host.dnssec:
         if required:
-            _fail_event(instance, "dnssec-invalid", scope)
+            _fail_event(instance, "dane-required", scope)
             raise DaneError(f"{host.name} lookup not DNSSEC", permanent=True)
         return ()
     if not required and not listed(options.hosts_try_dane, "hosts_try_dane", host, scope):
         return ()
     answer = scope.services.dns.query(f"_{port}._tcp.{host.name}", "TLSA", dnssec=True)
     if answer.status in ("again", "fail"):
+        _fail_event(instance, "dane-required" if required else "dnssec-invalid", scope)
         raise DaneError("tlsa lookup DEFER", permanent=False)
     if answer.status == "ok" and not answer.authenticated:
         message_id = scope.message.id if scope.message is not None else ""
