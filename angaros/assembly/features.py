@@ -63,7 +63,7 @@ CLAIMS = (
 )
 """In the order of `-bV`."""
 
-_ALWAYS = ("DSCP", "HINTS_SQLITE", "TLS_ALPN", "TLS1_3", "TLS_OCSP_LIST", "TLS_CA_CACHE")
+_ALWAYS = ("DSCP", "HINTS_SQLITE", "PIPE_CONNECT", "TLS_ALPN", "TLS1_3", "TLS_OCSP_LIST", "TLS_CA_CACHE")
 """`_HAVE_` macros that have no word in `Support for:`."""
 
 
