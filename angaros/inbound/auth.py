@@ -203,6 +203,7 @@ def succeed(c: Conversation, instance: Any, identity: str) -> None:
     session.authentication_failed = False
     session.protocol = protocol_name(c)
     c.extra["authenticator"] = instance
+    c.message.spool_variables["host_auth_pubname"] = instance.options.public_name or ""
 
 
 def _raise_event(c: Conversation, identity: str) -> None:

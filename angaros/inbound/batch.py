@@ -51,6 +51,7 @@ class Batch:
     def _fresh(self) -> LocalMessage:
         local = LocalMessage(self.services, self.submission, protocol=self.submission.claims.protocol or "local-bsmtp")
         local.session.smtp = local.session.batched = True
+        local.message.sender_local = False
         local.session.sender_helo_name = self.helo
         return local
 
@@ -119,7 +120,6 @@ class Batch:
             message.sender_address = message.raw_sender = address
         else:
             message.sender_address = message.raw_sender = own_address(self.services, self.submission)
-            message.sender_local = True
         self.sender_given = True
 
     def _rcpt(self, command: Command) -> None:
@@ -172,7 +172,7 @@ class Batch:
     def _lost(self, reception: Reception) -> None:
         """The input breaks off inside a message."""
         held = self.core.peek(1 << 20)
-        self.line += held.count(b"\n")
+        self.line += held.count(b"\n") + (not reception.where())
         self.services.log.write(
             f"SMTP connection from {self.local.session.sender_ident} lost while reading message data{reception.where(held)}",
             message_id=self.local.message.id,

@@ -411,6 +411,9 @@ class Conversation:
         submission = self.options.submission
         self.message.dont_deliver = submission.dont_deliver
         self.message.message_size = -1
+        authenticator = self.extra.get("authenticator")
+        if authenticator is not None and session.sender_host_authenticated:
+            self.message.spool_variables["host_auth_pubname"] = authenticator.options.public_name or ""
         self.message.local = not session.sender_host_address
         self.message.allow_unqualified_sender = self.unqualified_sender
         self.message.allow_unqualified_recipient = self.unqualified_recipient

@@ -221,9 +221,9 @@ class Arrivals:
         self.reception.abandon()
         c.say(f"{problem.code} {problem.text}")
 
-    def _headers_so_far(self) -> list[Any]:
+    def _headers_so_far(self) -> list[Header]:
         if self.message.headers:
-            return self.message.headers
+            return [header for header in self.message.headers if header is not self.reception.received_header]
         return [Header(line) for line in self.reception.reader.lines]
 
     def _peer_is_gone(self) -> bool:

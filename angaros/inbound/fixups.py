@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from angaros.inbound.sender import own_address
 from angaros.logs.times import tod_full
 from angaros.mime.addresses import AddressRules, extract_address, fix_phrase, quote_local_part, split_address_list
 from angaros.mime.headers import header_type, is_resent
@@ -151,8 +152,8 @@ class Fixups:
         if not self.local:
             return self._encoded(self.message.effects.submission_name or "")
         submission = self.submission
-        forced = submission.sender is not None
-        if not submission.caller.trusted or submission.sender_name is not None or (not self.smtp and not forced):
+        own = self.message.sender_address == own_address(self.services, submission)
+        if not submission.caller.trusted or submission.sender_name is not None or (not self.smtp and own):
             return self.originator_name()
         return ""
 
@@ -174,7 +175,7 @@ class Fixups:
         return concat([quote_local_part(who), "@", domain])
 
     def _login_address(self) -> str:
-        return concat([quote_local_part(self.submission.caller.login), "@", self.main.qualify_domain or ""])
+        return own_address(self.services, self.submission)
 
     def originator_name(self) -> str:
         """The caller's full name as a phrase. Exim spec 48.18"""

@@ -145,7 +145,6 @@ def set_own_sender(c: Conversation) -> None:
         message.sender_set_untrusted = not submission.caller.trusted and bool(message.sender_address)
     else:
         message.sender_address = message.raw_sender = own_address(c.services, submission)
-        message.sender_local = True
 
 
 def _submitter(c: Conversation) -> None:

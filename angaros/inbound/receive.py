@@ -259,7 +259,8 @@ class Reception:
         message.body_size = writer.size
         message.body_linecount = writer.linecount
         message.body_zerocount = writer.zerocount
-        message.max_received_linelength = writer.max_line
+        longest = max((len(part) for line in self.reader.lines for part in line.split("\n")), default=0)
+        message.max_received_linelength = max(longest, writer.max_line)
         lines = sum(line.count("\n") for line in self.reader.lines)
         message.effects.caches["received_linecount"] = lines + writer.linecount + (self.reader.blank_line is True)
         message.message_size = writer.size + sum(len(header.text) for header in message.headers if header.kind != "*")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
     from angaros.model.message import Header, Message
 
-WITH_SENDER = frozenset(("rcpt", "predata", "data", "mime", "prdr", "dkim"))
+WITH_SENDER = frozenset(("rcpt", "data", "mime", "prdr"))
 """Points whose log lines have F= and A=."""
 PERMANENT = "Administrative prohibition"
 TEMPORARY = "Temporary local problem - please try later"

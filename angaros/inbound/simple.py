@@ -43,8 +43,7 @@ def do_quit(c: Conversation, command: Command) -> None:
         verdict = c.run_acl("quit")
         if verdict.outcome is Outcome.ERROR:
             c.log.write(f"ACL for QUIT returned ERROR: {verdict.log_message}", panic=True)
-        elif verdict.outcome is Outcome.ACCEPT:
-            text = verdict.user_message
+        text = verdict.user_message
     if text:
         user_message(c, "quit", text)
     else:

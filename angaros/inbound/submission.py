@@ -48,6 +48,7 @@ class LocalMessage:
         if protocol:
             self.session.protocol = protocol
         message = self.message = Message(session=self.session, local=not self.session.sender_host_address)
+        message.sender_local = not self.session.sender_host_address
         message.dont_deliver = options.dont_deliver
         message.allow_unqualified_recipient = message.allow_unqualified_sender = not options.unqualified
         message.local_error_message = options.internal_error_message
@@ -73,7 +74,6 @@ class LocalMessage:
                 message.sender_set_untrusted = not options.caller.trusted
                 return ""
         message.sender_address = message.raw_sender = own_address(self.services, options)
-        message.sender_local = True
         return ""
 
     def set_recipients(self, text: bytes | None = None) -> Fault | None:
@@ -117,7 +117,7 @@ class LocalMessage:
 
     def _uucp_sender(self, line: str) -> None:
         """A `From ` line sets the sender for a trusted caller without -f. Exim spec 48.4"""
-        if not self.options.caller.trusted or self.options.sender is not None:
+        if self.options.sender is not None:
             return
         from angaros import regex
 
@@ -127,8 +127,9 @@ class LocalMessage:
         scope = self.scope.child()
         scope.numeric = match
         address, error = parse_sender(scope.expand(self.main.uucp_from_sender), self.services)
-        if not error:
+        if not error and may_set_sender(address, self.options, self.scope):
             self.message.sender_address = self.message.raw_sender = address
+            self.message.sender_set_untrusted = not self.options.caller.trusted
 
     # Policy and the end.
 
@@ -338,7 +339,7 @@ class _Command:
                 message_id=message.id,
                 selector="size_reject",
                 reject=True,
-                headers=message.headers,
+                headers=[header for header in message.headers if header is not reception.received_header],
                 envelope=message,
             )
         elif problem.log:
@@ -362,7 +363,9 @@ class _Command:
         if fault.kind not in ("local-scan", "size"):
             headers = [header for header in headers if header is not reception.received_header]
         told = moan_by_mail(self.local.scope, fault, headers, _body(reception), self.local.size_limit)
-        return exit_status(self.options) if told else 2
+        if not told and fault.kind != "size":
+            return 2
+        return exit_status(self.options)
 
     def _stderr_text(self, fault: Fault, reception: Reception) -> str:
         main = self.services.config.main

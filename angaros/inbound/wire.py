@@ -133,7 +133,7 @@ class HeaderReader:
             self._finish_line()
             if line == buffer[start:end].removesuffix(b"\r"):
                 return buffer[start:]
-            return line.replace(b"\n ", b"\n") + (b"\r\n" if self.crlf else b"\n") + buffer[end + 1 :]
+            return (line + b"\n").replace(b"\n", b"\r\n" if self.crlf else b"\n") + buffer[end + 1 :]
         self.size += len(line) + 1
         if self.size > self.maxsize > 0:
             raise HeaderProblem("long")
