@@ -89,7 +89,7 @@ def decide(frame: Frame, outcome: Outcome, endpass: bool) -> Outcome | None:
     if verb in ("accept", "discard"):
         if _accepting(outcome):
             frame.trace(f"end of {frame.name}: {verb.upper()}")
-            return Outcome.DISCARD if verb == "discard" else outcome
+            return _refusing(frame, Outcome.DISCARD) if verb == "discard" else outcome
         if endpass:
             frame.trace(f"{verb}: endpass encountered - denying access")
             return outcome
@@ -98,11 +98,18 @@ def decide(frame: Frame, outcome: Outcome, endpass: bool) -> Outcome | None:
         if outcome is Outcome.ACCEPT:
             return None
         frame.trace(f"end of {frame.name}: not OK")
-        return outcome
+        return _refusing(frame, outcome)
     if outcome is Outcome.ACCEPT:
         frame.trace(f"end of {frame.name}: {verb.upper()}")
-        return _PLAIN[verb]
+        return _refusing(frame, _PLAIN[verb])
     return None
+
+
+def _refusing(frame: Frame, outcome: Outcome) -> Outcome:
+    """`outcome`, but at the end of a session there is nothing to refuse. Exim spec 44.2 (the QUIT ACL)."""
+    if frame.level == 0 and frame.where in ("quit", "notquit"):
+        return frame.error(f"QUIT or not-QUIT toplevel ACL may not fail ('{frame.verb}' verb used incorrectly)")
+    return outcome
 
 
 def _warn(frame: Frame, outcome: Outcome) -> None:

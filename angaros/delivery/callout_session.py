@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from angaros.smtp.client import ClientReply
 from angaros.transports import smtp_tls
+from angaros.transports.recipients import envelope_recipient
 from angaros.transports.smtp_hosts import SetupError, default_port, expand_host_list_option
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
 
@@ -38,7 +39,7 @@ class CalloutSession:
     @property
     def recipient(self) -> str:
         """Address for RCPT: affixes that routers took off are put back only if the transport wants them."""
-        return self.delivery.address
+        return envelope_recipient(self.delivery, self.instance)
 
     def open(self) -> None:
         """Connect, greet, EHLO, STARTTLS, AUTH. Raises `SessionFailure`, `SetupError`."""

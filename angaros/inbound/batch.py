@@ -145,6 +145,7 @@ class Batch:
                              "503 valid RCPT TO:<recipient> must precede DATA", command.line)  # fmt: skip
         local = self.local
         local.size_limit = max(message_size_limit(local.scope), 0)
+        local.run_start_acl()
         reception = local.begin()
         reception.how.smtp = True
         reception.how.accepts_from_line = self.main.ignore_fromline_local

@@ -241,10 +241,10 @@ class _Command:
         if error:
             moan_on_stderr(error)
             return EX_FAIL
-        local.run_start_acl()
         fault = local.set_recipients()
         if fault is not None:
             return self._early(fault)
+        local.run_start_acl()
         reception = local.begin()
         self._read(reception)
         if reception.problem is not None:

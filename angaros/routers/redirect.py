@@ -156,8 +156,7 @@ def verdict(run: Run, action: str, message: str) -> Answer:
     if action == "blackhole":
         return Answer.DISCARD
     delivery = run.delivery
-    delivery.message = message
-    delivery.user_message = _CODE.sub("", message) if run.options.forbid_smtp_code else message
+    delivery.message = delivery.user_message = _CODE.sub("", message) if run.options.forbid_smtp_code else message
     delivery.extra["pass_message"] = True
     if action == "fail":
         return Answer.FAIL
