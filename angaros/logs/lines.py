@@ -151,7 +151,7 @@ def _tls_fields(tls: TlsFacts, log: Log, out: list[str], *, arrival: bool, top_b
     if not tls.cipher:
         return
     if log.selected("tls_cipher"):
-        star = "*" if tls.resumption & 2 and log.selected("tls_resumption") else ""
+        star = "*" if tls.resumption & 16 and log.selected("tls_resumption") else ""
         out.append(f"X={tls.cipher}{star}")
     if log.selected("tls_certificate_verified") and (not arrival or tls.peer_certificate or tls.certificate_verified):
         out.append(f"CV={'dane' if tls.dane else 'yes' if tls.certificate_verified else 'no'}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from angaros.config.settings import split_list
-from angaros.model.errors import ExpansionError, ForcedFailure
+from angaros.model.errors import ExpansionError, ForcedFailure, ListDefer
+from angaros.model.scope import Scope
 from angaros.model.text import taint
 from angaros.model.tls import TlsFacts
 from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, VERIFY_TRY, ContextCache, TlsContext, TlsError, TlsHooks, TlsSettings
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from angaros.config.config import Config
     from angaros.model.interfaces import Services
-    from angaros.model.scope import Scope
 
 
 def expand_setting(text: str | None, name: str, scope: Scope, *, strict: bool = False) -> str:
@@ -110,6 +111,43 @@ def server_context(scope: Scope, on_certificate: Callable[[int, Any], str | None
                 raise
 
     return context.with_hooks(TlsHooks(on_sni=on_sni, on_certificate=on_certificate))
+
+
+_CONTEXT_OPTIONS = (
+    "tls_certificate",
+    "tls_privatekey",
+    "tls_verify_certificates",
+    "tls_crl",
+    "tls_require_ciphers",
+    "tls_dhparam",
+    "tls_eccurve",
+    "tls_alpn",
+    "tls_ocsp_file",
+)
+
+
+def prepare(services: Services) -> None:
+    """Before the workers are forked: make the contexts that do not depend on the client (Exim spec 43.9). All workers then share
+    them, and with them the keys of session tickets, so that a client may resume with any worker. A fault shows when the first
+    client comes."""
+    main = services.config.main
+    if not main.tls_advertise_hosts and not main.tls_on_connect_ports:
+        return
+    if any("$" in (getattr(main, name) or "") for name in _CONTEXT_OPTIONS):
+        return
+    cache, now, scope = context_cache(services), services.clock.now(), Scope(services)
+    verify = {VERIFY_NO}
+    if main.tls_verify_hosts:
+        verify = {VERIFY_REQUIRE} if main.tls_verify_hosts == "*" else {*verify, VERIFY_REQUIRE}
+    if main.tls_try_verify_hosts:
+        verify.add(VERIFY_TRY)
+    try:
+        base = replace(server_settings(scope), verify=VERIFY_NO, require_alpn=False, resumption=False)
+        for wish in verify:
+            for resumption in {False, bool(main.tls_resumption_hosts)}:
+                cache.context(replace(base, verify=wish, resumption=resumption), now)
+    except (TlsError, ListDefer):
+        return
 
 
 def log_problems(context_name: str, problems: list[str], scope: Scope) -> None:
