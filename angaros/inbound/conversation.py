@@ -389,7 +389,7 @@ class Conversation:
         out = []
         for i, line in enumerate(lines):
             sep = " " if final and i == last else "-"
-            out.append(f"{number}{sep}{enhanced + ' ' if enhanced and i == 0 else ''}{line}\r\n")
+            out.append(f"{number}{sep}{enhanced + ' ' if enhanced else ''}{line}\r\n")
         self.raw("".join(out))
 
     def flush(self) -> None:
