@@ -14,12 +14,15 @@ import os
 import selectors
 import signal
 import socket
+import time
 from typing import Any
 
 from angaros.daemon import errands, ipc
 from angaros.daemon.door import SubmissionDoor, peer_of
 from angaros.daemon.privilege import become
 
+FINISH_SECONDS = 2.0
+"""A request is one small message that follows its connection at once."""
 MAX_PROCESSES = 256
 """Errand processes at once; more would mean that workers do not give theirs back."""
 
@@ -72,6 +75,20 @@ class Courier:
                     assert isinstance(key.fileobj, socket.socket)
                     self._answer(key.fileobj)
             self._reap()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Accept nothing more, but answer who was let in."""
+        self.selector.unregister(self.listener)
+        end = time.monotonic() + FINISH_SECONDS
+        while time.monotonic() < end:
+            waiting = [key.fileobj for key, _ in self.selector.select(0.05)]
+            answered = [channel for channel in waiting if self.door is None or channel is not self.door.listener]
+            if not answered:
+                return
+            for channel in answered:
+                assert isinstance(channel, socket.socket)
+                self._answer(channel)
 
     def _stop(self, number: int, frame: object) -> None:
         self.stopping = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -108,6 +109,8 @@ class Errand:
         self.uses = 0
 
 
+RETRY_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
+"""Seconds between requests for a process while the courier is away; the master starts another within one."""
 MAX_IDLE = 32
 """Errand processes kept idle by one worker; the one unused longest is let go."""
 MAX_IDLE_PER_USER = 8
@@ -145,7 +148,16 @@ class RemoteCourier(_Requests):
         idle = self._idle.get(key)
         if idle:
             return idle.pop(), False
-        return Errand(self._waiter.in_thread(lambda: self._request_process(key))), True
+        return Errand(self._waiter.in_thread(lambda: self._process_of(key))), True
+
+    def _process_of(self, key: Key) -> socket.socket:
+        """A courier that dies or is replaced just now has done nothing yet: ask the next one."""
+        for pause in RETRY_PAUSES:
+            try:
+                return self._request_process(key)
+            except ConnectionError:
+                time.sleep(pause)
+        return self._request_process(key)
 
     def _request_process(self, key: Key) -> socket.socket:
         """Ask the courier; in a thread, since it is rare and forks."""
