@@ -163,7 +163,7 @@ def full_disk(server: Angaros) -> None:
     owned(server.spool, EXIM_UID, 0o750)
     server.start()
     answer = Talk(server.node.address).send("x")
-    assert answer.startswith("452 space shortage"), answer
+    assert answer.lower().startswith("452 space shortage"), answer
     server.stop()
     server.write("check_spool_space = 0\n" + CONF)
     server.start()
