@@ -66,8 +66,32 @@ class CalloutSession:
         assert self.session is not None
         return self.session.client.command(line)
 
-    def mail(self, sender: str, *, size: bool) -> ClientReply:
-        """MAIL, with SIZE when the server wants it and the size is known."""
+    def mail_and_rcpt(self, sender: str, rcpt: str, *, size: bool) -> tuple[ClientReply, ClientReply | None]:
+        """MAIL, then (in one go with it if the server can, else after its success) the command `rcpt`. Raises `ClientFailure`."""
+        assert self.session is not None
+        client = self.session.client
+        line = self._mail_command(sender, size=size)
+        if not self._pipelining:
+            mail = client.command(line, f"MAIL FROM:<{sender}>")
+            return mail, client.command(rcpt) if mail.ok else None
+        client.queue(line, f"MAIL FROM:<{sender}>")
+        client.queue(rcpt)
+        client.flush()
+        client.label = f"MAIL FROM:<{sender}>"
+        mail = client.read_reply()
+        client.label = rcpt
+        return mail, client.read_reply()
+
+    @property
+    def _pipelining(self) -> bool:
+        assert self.session is not None
+        avoid = self.instance.options.hosts_avoid_pipelining
+        return "PIPELINING" in self.session.client.features and not expand_host_list_option(
+            avoid, "hosts_avoid_pipelining", self.host, self.scope
+        )
+
+    def _mail_command(self, sender: str, *, size: bool) -> str:
+        """With SIZE when the server wants it and the size is known."""
         assert self.session is not None
         line = f"MAIL FROM:<{sender}>"
         features = self.session.client.features
@@ -78,7 +102,7 @@ class CalloutSession:
             line += f" SIZE={octets + (addition if addition >= 0 else SIZE_MARGIN)}"
         if message is not None and message.smtputf8 and "SMTPUTF8" in features:
             line += " SMTPUTF8"
-        return self.session.client.command(line, f"MAIL FROM:<{sender}>")
+        return line
 
     @property
     def lacks_utf8(self) -> bool:

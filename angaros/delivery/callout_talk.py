@@ -107,7 +107,9 @@ class _Conversation:
             return
         if call.random and self._random():
             return
-        if not self._mail(call.sender, size=call.is_recipient) or not self._recipient():
+        label = f"RCPT TO:<{self.session.recipient}>"
+        reply = self._mail(call.sender, label, size=call.is_recipient)
+        if reply is None or not self.judge(label, reply):
             return
         if call.postmaster is not None:
             self._postmaster(call.postmaster)
@@ -116,35 +118,36 @@ class _Conversation:
 
     # --- Steps -------------------------------------------------------------------------------------------------------
 
-    def _mail(self, sender: str, *, size: bool) -> bool:
+    def _mail(self, sender: str, rcpt: str, *, size: bool) -> ClientReply | None:
+        """MAIL and RCPT: the reply to RCPT, None when MAIL was refused."""
         label = f"MAIL FROM:<{sender}>"
-        reply = self.session.mail(sender, size=size)
+        reply, answer = self.session.mail_and_rcpt(sender, rcpt, size=size)
         if reply.ok:
-            return True
+            return answer
         finding = self.finding
         finding.message = self._named(f'response to "{label}" was: {reply.text}')
         if reply.permanent:
             self._refused(label, reply.text, "mail")
             if not sender:
                 finding.domain = REJECT_NULL_SENDER
-        return False
+        return None
 
     def _random(self) -> bool:
         """Try an address that cannot be: a host that takes it takes all. True: nothing more to do."""
         local_part = self._random_local_part()
         if not local_part:
             return False
-        if not self._mail(self.call.sender, size=False):
+        label = f"RCPT TO:<{local_part}@{self.call.delivery.domain}>"
+        reply = self._mail(self.call.sender, label, size=False)
+        if reply is None:
             return True
-        address = f"{local_part}@{self.call.delivery.domain}"
-        reply = self.session.command(f"RCPT TO:<{address}>")
         finding = self.finding
         if reply.ok:
             finding.random = ACCEPT
             finding.done, finding.outcome, finding.failure = True, Outcome.ACCEPT, "random"
             return True
         if not reply.permanent:
-            finding.message = self._named(self._rcpt_text(f"RCPT TO:<{address}>", reply))
+            finding.message = self._named(self._rcpt_text(label, reply))
             return True
         finding.random = REJECT
         self._reset()
@@ -160,10 +163,6 @@ class _Conversation:
         except ExpansionError as error:
             scope.services.log.write(f"failed to expand callout_random_local_part: {error}", panic=True)
             return ""
-
-    def _recipient(self) -> bool:
-        label = f"RCPT TO:<{self.session.recipient}>"
-        return self.judge(label, self.session.command(label))
 
     def judge(self, label: str, reply: ClientReply) -> bool:
         """What the reply to the recipient means."""
@@ -186,11 +185,12 @@ class _Conversation:
         finding.done = False
         finding.outcome = Outcome.DEFER
         self._reset()
-        reply = self.session.mail(sender, size=False)
-        label = f"MAIL FROM:<{sender}>"
-        if reply.ok:
-            label = f"RCPT TO:<postmaster@{self.call.delivery.domain}>"
-            reply = self.session.command(label)
+        label = f"RCPT TO:<postmaster@{self.call.delivery.domain}>"
+        reply, answer = self.session.mail_and_rcpt(sender, label, size=False)
+        if answer is None or not reply.ok:
+            label = f"MAIL FROM:<{sender}>"
+        else:
+            reply = answer
             if not reply.ok and self.call.options.fullpostmaster:
                 label = "RCPT TO:<postmaster>"
                 reply = self.session.command(label)

@@ -21,6 +21,7 @@ from angaros.model.verify import CalloutOptions, VerifyOptions
 from angaros.smtp.client import ClientFailure, ClientReply
 from angaros.smtp.transaction import dotted
 from angaros.transports.headers import TransportError, header_text
+from angaros.transports.recipients import envelope_recipient
 
 if TYPE_CHECKING:
     from angaros.delivery.callout import Callout
@@ -59,7 +60,7 @@ class HeldConnection:
 
     def ask(self, routed: Delivery) -> ClientReply:
         """RCPT for another recipient. Raises `ClientFailure`."""
-        reply = self.session.command(f"RCPT TO:<{routed.address}>")
+        reply = self.session.command(f"RCPT TO:<{envelope_recipient(routed, self.session.instance)}>")
         if reply.ok:
             self.routed.append(routed)
         return reply

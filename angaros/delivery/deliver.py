@@ -7,6 +7,7 @@ Laws:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from angaros.delivery import freezing
@@ -30,13 +31,20 @@ def deliver_message(
     services: Services, message_id: str, options: DeliverOptions = LATER, *, queue_name: str = ""
 ) -> DeliverStatus:
     """Deliver a message from the spool."""
+    held = _take(services, message_id, queue_name, quiet=options.queue_run)
+    return held if isinstance(held, DeliverStatus) else deliver_held(services, *held, options)
+
+
+def _take(services: Services, message_id: str, queue_name: str, *, quiet: bool) -> tuple[Message, SpoolLock] | DeliverStatus:
+    """The message and its lock, or why it cannot be had. `quiet`: that it is gone meanwhile is nothing to tell."""
     from angaros.spool.codec import SpoolFormatError
 
     store = services.store
     try:
         lock = store.lock(message_id, queue_name)
     except FileNotFoundError:
-        services.log.write(f"Spool file {message_id}-D not found", message_id=message_id, selector="")
+        if not quiet:
+            services.log.write(f"Spool file {message_id}-D not found", message_id=message_id, selector="")
         return DeliverStatus.MISSING
     if lock is None:
         services.log.write(
@@ -44,7 +52,7 @@ def deliver_message(
         )
         return DeliverStatus.LOCKED
     try:
-        message = store.load(message_id, lock, queue_name)
+        return store.load(message_id, lock, queue_name), lock
     except FileNotFoundError:
         lock.release()
         return DeliverStatus.MISSING
@@ -55,24 +63,47 @@ def deliver_message(
     except BaseException:
         lock.release()
         raise
-    return deliver_held(services, message, lock, options)
 
 
 def deliver_held(
     services: Services, message: Message, lock: SpoolLock | None, options: DeliverOptions = IMMEDIATE
 ) -> DeliverStatus:
-    """Deliver a message that is in memory and locked; then the messages that wait for a host it went to."""
-    next_messages: list[str] = []
+    """Deliver a message that is in memory and locked; then the messages that wait for a host it went to, over the same
+    connection (Exim spec 30.1)."""
+    open_now = services.extra["deliveries_open"] = services.extra.get("deliveries_open", 0) + 1
+    try:
+        status, waiting = _deliver_one(services, message, lock, options)
+        later = replace(options, immediate=False)
+        while waiting:
+            held = _take(services, waiting.pop(0), message.queue_name, quiet=True)
+            if not isinstance(held, DeliverStatus):
+                waiting += _deliver_one(services, *held, later)[1]
+    finally:
+        services.extra["deliveries_open"] -= 1
+        if open_now == 1 and not hasattr(services.waiter, "start"):
+            _close_connections(services)
+    return status
+
+
+def _close_connections(services: Services) -> None:
+    """On the command line nobody else ends the connections that were kept; a bounce delivered meanwhile does not."""
+    if "smtp_connections" in services.extra:
+        from angaros.transports.smtp_cache import close_all
+
+        close_all(services)
+
+
+def _deliver_one(
+    services: Services, message: Message, lock: SpoolLock | None, options: DeliverOptions
+) -> tuple[DeliverStatus, list[str]]:
+    """One message, and the ids of those that should follow it."""
     try:
         attempt = _attempt(services, message, lock, options)
         status = _run(attempt)
-        next_messages = attempt.next_messages
+        return status, attempt.next_messages
     finally:
         if lock is not None:
             lock.release()
-    for message_id in next_messages:
-        deliver_message(services, message_id, options)
-    return status
 
 
 def _attempt(services: Services, message: Message, lock: SpoolLock | None, options: DeliverOptions) -> Attempt:

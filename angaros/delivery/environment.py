@@ -66,7 +66,7 @@ def set_return_path(attempt: Attempt, instance: Any, delivery: Delivery, scope: 
         return
     except ExpansionError as error:
         fault = f'Failed to expand return path "{text}" in {instance.name} transport: {error}'
-        raise EnvironmentFault(fault, Why.EXPAND_FAIL, status="panic") from error
+        raise EnvironmentFault(fault, Why.EXPAND_FAIL, panic=True) from error
 
 
 def _directory(instance: Any, scope: Scope, what: str, own: str | None, given: str | None, expanded: bool) -> str | None:

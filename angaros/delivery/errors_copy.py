@@ -5,6 +5,7 @@ from __future__ import annotations
 from angaros.delivery.attempt import Attempt
 from angaros.lists.parse import split_list
 from angaros.model.errors import ExpansionError, ListDefer
+from angaros.routers.address import new_delivery
 
 
 def copies_of(attempt: Attempt, recipient: str) -> list[str]:
@@ -12,15 +13,16 @@ def copies_of(attempt: Attempt, recipient: str) -> list[str]:
     text = attempt.services.config.main.errors_copy
     if text is None:
         return []
+    scope = attempt.scope.child(new_delivery(recipient))
     for item in split_list(text):
         pattern, copies = _divide(item)
         if not copies:
             attempt.log(f'error in errors_copy: no addresses in "{item}"', panic=True)
             continue
         try:
-            if not attempt.services.lists.match_address(recipient, pattern.replace(":", "::"), attempt.scope):
+            if not attempt.services.lists.match_address(recipient, pattern.replace(":", "::"), scope):
                 continue
-            expanded = attempt.scope.expand(copies)
+            expanded = scope.expand(copies)
         except ListDefer:
             continue
         except ExpansionError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -32,8 +31,6 @@ class DeliverOptions:
     mua_wrapper: bool = False
     age: int = -1
     """Test mode: seconds that the message pretends to have waited; -1: as it is."""
-    may_continue: Callable[[str], bool] | None = None
-    """Whether a message that waits for the same host may be delivered next; None: connections are not kept."""
 
 
 class DeliverStatus(Enum):

@@ -164,9 +164,8 @@ def _results(attempt: Attempt, instance: Any, group: list[Delivery]) -> list[Del
     try:
         set_return_path(attempt, instance, group[0], scope)
     except EnvironmentFault as fault:
-        if fault.panic:
-            attempt.log(str(fault), panic=True)
-        return [DeliveryResult(fault.status, message=str(fault), basic_errno=fault.errno) for _ in group]
+        text = str(fault).replace(f" in {instance.name} transport:", ":")
+        return [DeliveryResult("panic", message=text, basic_errno=Why.UNKNOWN) for _ in group]
     refusal = size_fault(attempt, instance, scope)
     if refusal is not None:
         return [DeliveryResult(refusal.status, message=refusal.message, basic_errno=refusal.basic_errno) for _ in group]
@@ -190,7 +189,7 @@ def _pretended(attempt: Attempt, delivery: Delivery) -> DeliveryResult:
 
 
 def _smtp_attempt(attempt: Attempt, scope: Scope) -> SmtpAttempt:
-    options = attempt.options
+    options, queue = attempt.options, attempt.message.queue_name
     return SmtpAttempt(
         message=attempt.message,
         return_path=scope.local.get("return_path", ""),
@@ -201,7 +200,7 @@ def _smtp_attempt(attempt: Attempt, scope: Scope) -> SmtpAttempt:
         two_stage_first=options.first_pass,
         queue_smtp=options.first_pass,
         log_both=attempt.log_both,
-        may_continue=options.may_continue,
+        may_continue=options.may_continue or (lambda message_id: attempt.services.store.exists(message_id, queue)),
     )
 
 

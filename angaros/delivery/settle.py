@@ -52,22 +52,23 @@ def _quiet(attempt: Attempt, delivery: Delivery) -> bool:
 def succeed(attempt: Attempt, delivery: Delivery, result: DeliveryResult, flag: str = "=>", shadow: str = "") -> None:
     """Delivered, or discarded on purpose."""
     attempt.succeeded.insert(0, Fate(delivery, result))
-    if delivery.transport and not delivery.extra.get("bypassed"):
+    if delivery.transport:
+        transport = "**bypassed**" if delivery.extra.get("bypassed") else delivery.transport
         via = f" <{delivery.parent.address}>" if delivery.parent is not None else ""
-        attempt.msglog.append(f"{delivery.address}{via}: {delivery.transport} transport succeeded")
+        attempt.msglog.append(f"{delivery.address}{via}: {transport} transport succeeded")
     journal(attempt, mark_done(attempt, delivery))
     if not _quiet(attempt, delivery):
-        how = _appearance(attempt, result, shadow)
+        how = _appearance(attempt, delivery, result, shadow)
         attempt.log(lines.delivery_line(flag, delivery, result, attempt.message, attempt.services.log, how))
     if delivery.transport and action_of(attempt.scope, delivery.transport):
         delivery_event("msg:delivery", result.smtp_response, attempt.scope, delivery, result)
 
 
-def _appearance(attempt: Attempt, result: DeliveryResult, shadow: str = "") -> lines.Attempt:
+def _appearance(attempt: Attempt, delivery: Delivery, result: DeliveryResult, shadow: str = "") -> lines.Attempt:
     return lines.Attempt(
         shadow=shadow,
         sequence=result.sequence,
-        return_path=result.return_path,
+        return_path=result.return_path if delivery.transport else None,
         dkim=result.dkim,
         startup=result.startup,
         now=attempt.services.clock.now(),
@@ -83,7 +84,7 @@ def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: st
     if attempt.options.first_pass and delivery.transport:
         return
     log = attempt.services.log
-    text = lines.defer_line(delivery, result, attempt.message, log, _appearance(attempt, result))
+    text = lines.defer_line(delivery, result, attempt.message, log, _appearance(attempt, delivery, result))
     if kind and not delivery.router:
         text = text.replace(" defer (", f" {kind} defer (", 1)
     if not result.message and delivery.extra.get("pass_message"):
@@ -91,7 +92,7 @@ def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: st
     selector = lines.defer_selector(result)
     if not _quiet(attempt, delivery):
         attempt.log(text, selector=selector, panic=panic or result.status == "panic")
-    if not selector or log.selected(selector):
+    if not selector:
         attempt.msglog.append(text.removeprefix("== "))
     if delivery.transport and action_of(attempt.scope, delivery.transport):
         delivery_event("msg:rcpt:defer", result.message or _strerror(result), attempt.scope, delivery, result)
@@ -104,10 +105,10 @@ def _strerror(result: DeliveryResult) -> str:
 def fail(attempt: Attempt, delivery: Delivery, result: DeliveryResult) -> None:
     """Failed for good: a bounce will tell."""
     attempt.failed.insert(0, Fate(delivery, result))
-    text = lines.failure_line(delivery, result, attempt.message, attempt.services.log, _appearance(attempt, result))
+    text = lines.failure_line(delivery, result, attempt.message, attempt.services.log, _appearance(attempt, delivery, result))
     if not _quiet(attempt, delivery):
         attempt.log(text)
-    if delivery.transport:
+    if delivery.transport or delivery.router:
         attempt.msglog.append(text.removeprefix("** "))
     else:
         attempt.msglog.append(

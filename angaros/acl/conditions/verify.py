@@ -167,6 +167,9 @@ def _recipient(frame: Frame, options: VerifyOptions) -> Outcome:
             shown = "Could not complete recipient verify callout" if result.callout else result.user_message
         frame.user_message = shown or None
         frame.log_message = result.log_message or None
+        if options.quota is not None:
+            frame.scope.state["acl_verify_message"] = result.log_message
+            frame.user_message = None
     return outcome
 
 
