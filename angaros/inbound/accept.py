@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from angaros.inbound.fixups import apply_acl_headers
 from angaros.logs.lines import Arrival, arrival_lines
 from angaros.logs.times import tod_full
+from angaros.model.errors import AngarosError
+from angaros.model.scope import Scope
 from angaros.model.text import concat
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from angaros.model.interfaces import Services
     from angaros.model.message import Message
     from angaros.model.outcome import Verdict
-    from angaros.model.scope import Scope
 
 QUEUE, DELIVER_BACKGROUND, DELIVER_FOREGROUND = "queue", "background", "foreground"
 
@@ -143,10 +144,30 @@ def note_policy(reception: Reception) -> None:
 def log_policy(services: Services, message: Message) -> None:
     """`frozen by ACL`, `no immediate delivery: queued by ACL`."""
     if message.frozen:
-        services.log.write(f"frozen by {message.effects.caches.get('frozen_by', 'ACL')}", message_id=message.id)
+        by = message.effects.caches.get("frozen_by", "ACL")
+        services.log.write(f"frozen by {by}", message_id=message.id)
+        _tell_frozen(services, message, by)
     elif message.effects.queue_only:
         by = message.effects.caches.get("queued_by", "ACL")
         services.log.write(f"no immediate delivery: queued by {by}", message_id=message.id, selector="delay_delivery")
+
+
+def _tell_frozen(services: Services, message: Message, by: str) -> None:
+    """`freeze_tell` hears of a message that policy has frozen. Exim spec 14"""
+    main = services.config.main
+    if not main.freeze_tell or message.effects.freeze_no_tell or services.submitter is None:
+        return
+    scope = Scope(services, message.session, message)
+    parts = ["Auto-Submitted: auto-replied\n", f"From: {scope.expand(main.dsn_from)}\n", f"To: {main.freeze_tell}\n"]
+    ids = message.headers_named("message-id")
+    if ids:
+        parts.append(f"References: {ids[0].value.strip()}\n")
+    parts.append(f"Subject: Message frozen on arrival\n\nMessage {message.id} was frozen on arrival by {by}.\n")
+    parts.append(f"The sender is <{message.sender_address}>.\n")
+    try:
+        services.submitter.submit("".join(parts).encode("latin-1", "replace"), scope, reference=message.id)
+    except AngarosError as error:
+        services.log.write(f"failed to send a notice to {main.freeze_tell}: {error}", message_id=message.id, panic=True)
 
 
 def discard_all(reception: Reception, by: str, log_text: str) -> None:

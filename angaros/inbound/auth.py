@@ -15,6 +15,7 @@ from angaros.inbound.rejection import refuse
 from angaros.logs.peer import host_and_ident
 from angaros.logs.text import printing
 from angaros.model.errors import ExpansionError, ForcedFailure
+from angaros.model.events import raise_event
 from angaros.model.outcome import Outcome
 from angaros.model.text import concat, taint
 
@@ -188,11 +189,13 @@ def _over(c: Conversation, instance: Any, status: str, user_text: str = "", log_
         c.session.authenticated_fail_id = identity
     code, text = REPLIES.get(status, REPLIES["defer"])
     c.say(f"{code} {text}{f': {user_text}' if user_text else ''}")
-    host = host_and_ident(c.session, c.log)
     shown = f" (set_id={identity})" if identity else ""
-    tail = f": {log_text}" if log_text else ""
-    c.log.write(concat([f"{instance.name} authenticator failed for {host}: {code} {text}{shown}", tail]), reject=True)
-    _raise_event(c, identity)
+    line = _event_says(c, instance, f"{code} {text}", shown)
+    if not line:
+        tail = f": {log_text}" if log_text else ""
+        host = host_and_ident(c.session, c.log)
+        line = concat([f"{instance.name} authenticator failed for {host}: {code} {text}{shown}", tail])
+    c.log.write(line, reject=True)
 
 
 def succeed(c: Conversation, instance: Any, identity: str) -> None:
@@ -206,10 +209,14 @@ def succeed(c: Conversation, instance: Any, identity: str) -> None:
     c.message.spool_variables["host_auth_pubname"] = instance.options.public_name or ""
 
 
-def _raise_event(c: Conversation, identity: str) -> None:
-    action = c.main.event_action
-    if action is None:
-        return
-    from angaros.delivery.events import raise_event
-
-    raise_event(action, "auth:fail", identity, c.scope)
+def _event_says(c: Conversation, instance: Any, reply: str, shown: str) -> str:
+    """Event auth:fail; what it yields takes the place of our log line. Exim spec 61"""
+    if c.main.event_action is None:
+        return ""
+    session = c.session
+    kept = session.sender_host_authenticated, session.authenticated_fail_id
+    session.sender_host_authenticated, session.authenticated_fail_id = instance.name, shown
+    try:
+        return raise_event(c.main.event_action, "auth:fail", reply, c.scope)
+    finally:
+        session.sender_host_authenticated, session.authenticated_fail_id = kept

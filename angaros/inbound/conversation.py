@@ -205,8 +205,8 @@ class Conversation:
         from angaros.inbound.commands import HANDLERS
 
         self.command = command
-        if self.proxy_failed:
-            self._after_proxy_failure(command)
+        if self.proxy_failed or "tls_failed" in self.extra:
+            self._refuse_all(command)
             return
         if command.verb and command.verb != "XCLIENT":
             self.session.command_history.append(command.verb)
@@ -245,13 +245,15 @@ class Conversation:
         else:
             self._unrecognized(command)
 
-    def _after_proxy_failure(self, command: Command) -> None:
-        """Exim spec 51.1: every command but QUIT is refused."""
+    def _refuse_all(self, command: Command) -> None:
+        """After a failed TLS handshake, or without a Proxy Protocol header (Exim spec 51.1), only QUIT is left."""
         if command.verb == "QUIT":
             self.say(f"221 {self.session.active_hostname} closing connection")
             self.done = True
-        else:
+        elif self.proxy_failed:
             self.say("503 Command refused, required Proxy negotiation failed")
+        else:
+            self.say("554 Security failure")
 
     def _too_early(self, syntax: Syntax) -> bool:
         """Whether the peer sent more before it could know the answer. # RFC 2920 3.1; Exim spec 14, smtp_enforce_sync"""
@@ -424,10 +426,10 @@ class Conversation:
 
     def reset(self) -> None:
         """End the transaction on both levels."""
-        effects = self.message.effects
-        if effects.cutthrough_connection is not None:
-            effects.cutthrough_connection.close("command")
-            effects.cutthrough_connection = None
+        if self.message.effects.cutthrough_connection is not None:
+            from angaros.delivery.cutthrough import drop
+
+            drop(self.message, "smtp reset")
         self.new_message()
         self.core.reset()
 

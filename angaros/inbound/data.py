@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from angaros.inbound import accept
@@ -131,6 +132,10 @@ class Incoming:
         try:
             Arrivals(c, self).run()
         finally:
+            if c.message.effects.caches:
+                from angaros.scan.mbox import discard
+
+                discard(c.message)
             self.reception_over()
 
     def reception_over(self) -> None:
@@ -254,6 +259,7 @@ class Arrivals:
             verdict = accept.run_mime_acl(self.reception, c.main.acl_smtp_mime, c.scope)
             if verdict is not None:
                 return self._refused("mime", verdict, "during MIME ACL checks")
+            accept.merge_headers(self.reception)
         if c.txn.prdr and len(self.message.recipients) > 1 and c.main.acl_smtp_data_prdr is not None:
             if not per_recipient(c, self):
                 return False
@@ -321,7 +327,7 @@ class Arrivals:
             self._answer()
             c.raw("\n**** SMTP testing: that is not a real message id!\n\n")
             return
-        if self._peer_is_gone():
+        if self._peer_is_gone() or self._sent_onwards():
             return
         accept.note_policy(self.reception)
         try:
@@ -337,6 +343,36 @@ class Arrivals:
         accept.log_policy(c.services, message)
         self._answer()
         self._next(lock)
+
+    def _sent_onwards(self) -> bool:
+        """Cutthrough delivery; whether that was all. Exim spec 44.21"""
+        c, message = self.c, self.message
+        if message.effects.cutthrough_connection is None:
+            return False
+        from angaros.delivery.cutthrough import deliver
+
+        outward = deliver(c.scope, self._body_chunks())
+        if outward.status == "delivered":
+            self._log_arrival()
+            c.log.write("Completed", message_id=message.id)
+            self.reception.abandon()
+            self._answer()
+            return True
+        if outward.status == "refused":
+            self.reception.abandon()
+            code, _, text = outward.reply.partition(" ")
+            c.respond(code, text)
+            return True
+        return False
+
+    def _body_chunks(self) -> Iterator[bytes]:
+        from os import pread
+
+        writer = self.reception.writer
+        done = 0
+        while done < writer.size and (chunk := pread(writer.lock.fd, 65536, writer.offset + done)):
+            done += len(chunk)
+            yield chunk
 
     def _log_arrival(self) -> None:
         c = self.c

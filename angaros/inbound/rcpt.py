@@ -20,6 +20,7 @@ from angaros.smtp.server import Stage
 
 if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
+    from angaros.model.scope import Scope
     from angaros.smtp.server import Command
 
 DSN_PARAMETERS = frozenset({"NOTIFY", "ORCPT"})
@@ -132,11 +133,16 @@ def delivery_for(address: str) -> Delivery:
 
 def _policy(c: Conversation, recipient: Recipient, given: str) -> None:
     txn = c.txn
+    c.scope.state["rcpt_count"] = str(txn.rcpt_count)
+    scope = c.scope.child(delivery=delivery_for(recipient.address))
     if txn.discard_all:
         verdict = Verdict(Outcome.DISCARD)
     else:
-        scope = c.scope.child(delivery=delivery_for(recipient.address))
         verdict = c.run_acl("rcpt", scope)
+    if verdict.outcome is Outcome.ACCEPT and c.message.effects.cutthrough:
+        refused = _onto_the_next_host(c, scope)
+        if refused is not None:
+            verdict = refused
     if verdict.outcome is Outcome.ACCEPT:
         user_message(c, "rcpt", verdict.user_message, "Accepted")
         c.message.recipients.append(recipient)
@@ -149,6 +155,13 @@ def _policy(c: Conversation, recipient: Recipient, given: str) -> None:
         else:
             txn.rcpt_defer += 1
         refuse(c, "rcpt", verdict, f"RCPT {given}")
+
+
+def _onto_the_next_host(c: Conversation, scope: Scope) -> Verdict | None:
+    """Cutthrough delivery: the host that will take the message must take the recipient. Exim spec 44.21"""
+    from angaros.delivery.cutthrough import after_rcpt
+
+    return after_rcpt(scope)
 
 
 def _discard(c: Conversation, given: str, verdict: Verdict) -> None:

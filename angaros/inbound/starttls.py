@@ -5,12 +5,15 @@ Law: what the client sent before the handshake is forgotten, on our side and on 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from angaros.inbound.conversation import Advertised
 from angaros.inbound.rejection import refuse
 from angaros.logs.peer import host_and_ident
+from angaros.model.events import raise_event
 from angaros.model.outcome import Outcome
+from angaros.model.tls import TlsFacts
 
 if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
@@ -54,7 +57,7 @@ def begin_tls(c: Conversation, *, on_connect: bool) -> bool:
     from angaros.net.tls_config import server_context
 
     try:
-        context = server_context(c.scope)
+        context = server_context(c.scope, _certificate_event(c))
     except TlsError as error:
         _log_error(c, error)
         if not on_connect:
@@ -69,17 +72,50 @@ def begin_tls(c: Conversation, *, on_connect: bool) -> bool:
     except (TlsError, TimeoutError, OSError) as error:
         c.session.tls = None
         _log_error(c, error)
-        c.extra["tls_failed"] = True
+        c.extra["tls_failed"] = True  # from here on only QUIT
         c.notquit("tls-failed", None)
-        c.done = True
+        c.done = on_connect or not isinstance(error, TlsError)
         return False
+    _log_problems(c, getattr(c.stream, "tls_engine", _no_engine)().problems)
     facts.on_connect = on_connect
     c.session.tls = facts
     return True
 
 
+class _NoEngine:
+    problems: tuple[str, ...] = ()
+
+
+_no_engine = _NoEngine
+"""For streams that have no TLS engine to ask (tests)."""
+
+
+def _certificate_event(c: Conversation) -> Callable[[int, Any], str | None] | None:
+    """Event tls:cert, for each certificate of the client's chain: a text refuses it. Exim spec 61"""
+    action = c.main.event_action
+    if not action:
+        return None
+
+    def tell(depth: int, certificate: Any) -> str | None:
+        c.session.tls = TlsFacts(peer_certificate=pem_of(certificate))
+        return raise_event(action, "tls:cert", str(depth), c.scope) or None
+
+    from angaros.net.tls import pem_of
+
+    return tell
+
+
+def _log_problems(c: Conversation, problems: Iterable[str]) -> None:
+    """What was wrong with the client's certificate."""
+    for problem in problems:
+        c.log.write(f"[{c.session.sender_host_address}] {problem}")
+
+
 def _log_error(c: Conversation, error: Exception) -> None:
     """`TLS error on connection from ... (SSL_accept): ...`."""
+    _log_problems(c, getattr(error, "problems", ()))
+    for note in getattr(error, "notes", ()):
+        c.log.write(note)
     host = host_and_ident(c.session, c.log, flag=False)
     text = str(error)
     if isinstance(error, TimeoutError):
@@ -87,6 +123,7 @@ def _log_error(c: Conversation, error: Exception) -> None:
     elif isinstance(error, OSError):
         text = f"(SSL_accept): {error.strerror or error}"
     c.log.write(f"TLS error on connection from {host} {text}")
+    raise_event(c.main.event_action, "tls:fail:connect", text, c.scope)
 
 
 def _tls_authenticator(c: Conversation) -> None:

@@ -434,6 +434,8 @@ class Submitter:
             internal_error_message=not sender,
         )
         options.claims.message_reference = reference or None
+        if scope.message is not None:
+            options.dont_deliver = scope.message.dont_deliver
         local = LocalMessage(services, options)
         error = local.set_sender()
         fault = local.set_recipients()
