@@ -5,7 +5,7 @@ from __future__ import annotations
 from angaros.delivery.attempt import Attempt
 from angaros.lists.parse import split_list
 from angaros.model.errors import ExpansionError, ListDefer
-from angaros.routers.address import new_delivery
+from angaros.routers.address import new_delivery, split_at
 
 
 def copies_of(attempt: Attempt, recipient: str) -> list[str]:
@@ -13,7 +13,9 @@ def copies_of(attempt: Attempt, recipient: str) -> list[str]:
     text = attempt.services.config.main.errors_copy
     if text is None:
         return []
-    scope = attempt.scope.child(new_delivery(recipient))
+    delivery = new_delivery(recipient)
+    delivery.local_part = split_at(recipient)[0]  # here with its quotes
+    scope = attempt.scope.child(delivery)
     for item in split_list(text):
         pattern, copies = _divide(item)
         if not copies:

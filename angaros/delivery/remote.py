@@ -200,7 +200,7 @@ def _smtp_attempt(attempt: Attempt, scope: Scope) -> SmtpAttempt:
         two_stage_first=options.first_pass,
         queue_smtp=options.first_pass,
         log_both=attempt.log_both,
-        may_continue=options.may_continue or (lambda message_id: attempt.services.store.exists(message_id, queue)),
+        may_continue=lambda message_id: attempt.services.store.exists(message_id, queue),
     )
 
 

@@ -90,6 +90,7 @@ def inherit(child: Delivery, parent: Delivery) -> None:
 def apply_percent_hack(delivery: Delivery, scope: Scope) -> bool:
     """`percent_hack_domains` (Exim spec 14): user%domain@here becomes user@domain. False: the list could not be looked up."""
     domains = scope.services.config.main.percent_hack_domains
+    hacked = False
     while domains and "%" in delivery.local_part:
         try:
             if not scope.services.lists.match_domain(delivery.domain, domains, scope.child(delivery)):
@@ -100,9 +101,11 @@ def apply_percent_hack(delivery: Delivery, scope: Scope) -> bool:
         local, _, domain = split_at(delivery.address)[0].rpartition("%")
         if not local or not domain:
             return True
-        origin = replace(delivery, children=1)
-        delivery.parent = origin
+        if not hacked:
+            delivery.parent = replace(delivery, children=1)
+            hacked = True
         delivery.address = like(f"{local}@{domain}", delivery.address)
+        delivery.unique = ""
         resplit(delivery)
     return True
 

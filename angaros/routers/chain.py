@@ -79,7 +79,7 @@ def route(delivery: Delivery, scope: Scope, mode: Mode) -> RouteOutcome:
 class _Walk:
     """One address on its way along the chain."""
 
-    __slots__ = ("delivery", "scope", "mode", "outcome", "chain", "index")
+    __slots__ = ("delivery", "scope", "mode", "outcome", "chain", "index", "errors_to")
 
     def __init__(self, delivery: Delivery, scope: Scope, mode: Mode, outcome: RouteOutcome, chain: Chain) -> None:
         self.delivery = delivery
@@ -88,6 +88,8 @@ class _Walk:
         self.outcome = outcome
         self.chain = chain
         self.index = chain.by_name.get(delivery.start_router, 0) if delivery.start_router else 0
+        self.errors_to = delivery.props.errors_to
+        """As it came: a copy (`unseen`) does not get the router's own."""
 
     def go(self) -> None:
         """Offer the address to the routers until one has an answer."""
@@ -196,7 +198,9 @@ class _Walk:
             self.outcome.new.clear()
             return self._deferred(run)
         if unseen and self.index < len(self.chain.routers):
-            self.outcome.new.insert(0, _unseen_copy(self.delivery, self.chain.routers[self.index].name))
+            copy = _unseen_copy(self.delivery, self.chain.routers[self.index].name)
+            copy.props.errors_to = self.errors_to
+            self.outcome.new.insert(0, copy)
         return True
 
     def _unrouteable(self) -> None:

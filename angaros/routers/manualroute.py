@@ -108,16 +108,16 @@ class Router:
             if transport is None:
                 return Answer.DEFER
         config = run.scope.services.config
-        if not transport and run.mode in (Mode.DELIVER, Mode.ADDRESS_TEST):
-            return run.defer(f'neither "transport" nor "verify_only" is set for {run.router.name} router', Why.BAD_TRANSPORT)
         if transport and config.transports[transport].driver not in REMOTE_DRIVERS:
             # A local transport sees the whole list as $host (spec 20.6).
             return assign(run, [Host(hosts_text)] if hosts_text else [], transport)
         hosts = build_host_list(hosts_text, randomize, run.scope) if hosts_text else []
-        if not hosts:
-            return assign(run, [], transport)
-        found = look_up_hosts(run, hosts, plan)
-        return found if isinstance(found, Answer) else assign(run, found, transport)
+        found = look_up_hosts(run, hosts, plan) if hosts else []
+        if isinstance(found, Answer):
+            return found
+        if not transport and run.mode in (Mode.DELIVER, Mode.ADDRESS_TEST):
+            return run.defer(f'neither "transport" nor "verify_only" is set for {run.router.name} router', Why.BAD_TRANSPORT)
+        return assign(run, found, transport)
 
     def _words(self, run: Run, words: list[str]) -> tuple[bool, LookupPlan, str | None] | Answer:
         """Options of a rule."""

@@ -59,7 +59,7 @@ class Router:
         try:
             found = _reader(run).read(source)
         except ListError as error:
-            return run.defer(f"error in redirect data: {error}", Why.BAD_REDIRECT)
+            return run.defer(f"error in redirect {where(run)}: {error}", Why.BAD_REDIRECT)
         except _Declined:
             return Answer.DECLINE
         return self._act(run, found)
@@ -89,9 +89,9 @@ class Router:
         """A filter in place of a list."""
         options = run.options
         if not options.allow_filter:
-            return run.defer("error in filter file: filtering not enabled", Why.BAD_REDIRECT)
+            return run.defer(f"error in filter {where(run)}: filtering not enabled", Why.BAD_REDIRECT)
         if options.get(f"forbid_{language}_filter"):
-            return run.defer(f"error in filter file: {language.capitalize()} filtering not enabled", Why.BAD_REDIRECT)
+            return run.defer(f"error in filter {where(run)}: {language.capitalize()} filtering not enabled", Why.BAD_REDIRECT)
         from angaros.routers.redirect_filter import run_filter
 
         return run_filter(run, language, source)
@@ -163,6 +163,11 @@ def verdict(run: Run, action: str, message: str) -> Answer:
     if action == "freeze" and run.mode is Mode.DELIVER:
         delivery.special_action = "freeze"
     return Answer.DEFER
+
+
+def where(run: Run) -> str:
+    """`file` or `data`: where the text came from."""
+    return "data" if option(run, "file", None) is None else "file"
 
 
 def option(run: Run, name: str, default: Any) -> Any:

@@ -18,7 +18,7 @@ from angaros.routers.address import child_of
 from angaros.routers.assign import set_envelope
 from angaros.routers.chain import chain_of
 from angaros.routers.outcome import Answer
-from angaros.routers.redirect import add_child, qualify_child, verdict
+from angaros.routers.redirect import add_child, qualify_child, verdict, where
 from angaros.routers.router import Run
 
 
@@ -63,7 +63,7 @@ def _refuse(run: Run, language: str, error: str) -> Answer:
     if run.options.skip_syntax_errors and language == "exim":
         redirect_notice.report(run, [error], False)
         return Answer.DECLINE
-    return run.defer(f"error in filter file: {error}", Why.BAD_REDIRECT)
+    return run.defer(f"error in filter {where(run)}: {error}", Why.BAD_REDIRECT)
 
 
 def setting_of(run: Run) -> FilterSetting:
