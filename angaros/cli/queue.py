@@ -121,6 +121,8 @@ def run_queue(context: Context) -> int:
     install(context)
     if call.dont_deliver:
         context.services.extra["dont_deliver"] = True
+    if call.queue_times and context.services.harness is not None:
+        context.services.harness.set_queue_ages(call.queue_times)
     for run in call.queue_runs:
         run_queue(context.services, run)
     return 0
