@@ -154,7 +154,7 @@ def main() -> None:
         f"In all {built} of {total} rows are built. What is missing is named here, and a configuration that sets a missing option"
     )
     print("is told so when it is read.\n")
-    print("Not built yet as a whole: DKIM, SPF, DMARC, ARC, DCC (mail authentication), `spa`, `gsasl`, `cyrus_sasl`,\n"
+    print("Not built yet as a whole: Sieve, DKIM, SPF, DMARC, ARC, DCC (mail authentication), `spa`, `gsasl`, `cyrus_sasl`,\n"
           "`heimdal_gssapi` authenticators, client-side early pipelining, TCP Fast Open, `local_scan`.\n")  # fmt: skip
     for _, _, lines in sections:
         print("\n".join(lines))

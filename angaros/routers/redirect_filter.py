@@ -42,9 +42,7 @@ def run_filter(run: Run, language: str, source: str) -> Answer:
 
 def _interpret(run: Run, language: str, source: str) -> FilterOutcome:
     if language == "sieve":
-        from angaros.filters.sieve.run import run_sieve_filter
-
-        return run_sieve_filter(source, sieve_setting(run))
+        raise FilterError("Sieve filters are not built yet")
     return run_exim_filter(source, setting_of(run))
 
 
@@ -89,26 +87,6 @@ def own_addresses(scope: Scope) -> tuple[str, ...]:
     plain = f"{delivery.local_part}@{delivery.domain}"
     full = f"{delivery.prefix}{delivery.local_part}{delivery.suffix}@{delivery.domain}"
     return tuple({plain.lower(), full.lower()})
-
-
-def sieve_setting(run: Run) -> Any:
-    """What a Sieve filter needs to know."""
-    from angaros.filters.sieve.setting import SieveSetting
-
-    options, scope = run.options, run.scope
-
-    def expanded(name: str) -> str | None:
-        value = options.get(name)
-        return scope.expand(value) if value is not None else None
-
-    return SieveSetting(
-        scope.child(),
-        inbox=expanded("sieve_inbox") or "inbox",
-        useraddress=expanded("sieve_useraddress"),
-        subaddress=expanded("sieve_subaddress"),
-        vacation_directory=expanded("sieve_vacation_directory"),
-        mailto_owner=expanded("sieve_enotify_mailto_owner"),
-    )
 
 
 def _log_writer(run: Run) -> Any:
