@@ -92,7 +92,7 @@ def log_arrival(reception: Reception, facts: Facts) -> None:
         message_id_created=fixups is not None and fixups.message_id_created,
         subject=subject,
         sender=message.raw_sender if message.raw_sender else None,
-        recipients=[recipient.address for recipient in message.recipients],
+        recipients=reception.accepted or [recipient.address for recipient in message.recipients],
         reception_seconds=message.received_time_complete - message.received_time,
         connection_id=facts.connection_id,
         pipelining_advertised=facts.pipelining_advertised,

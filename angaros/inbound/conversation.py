@@ -293,6 +293,7 @@ class Conversation:
             reject=True,
         )
         self.notquit("synchronization-error", "554", "SMTP synchronization error")
+        self.exit_status = 1
         self.done = True
 
     # Counting.
@@ -495,6 +496,7 @@ class Conversation:
 
     def lost(self, error: str = "") -> None:
         """The peer closed the connection."""
+        self.exit_status = 1
         taker = self.receiver or self.extra.get("incoming") or self.extra.get("only_rset")
         if taker is not None:
             taker.connection_lost(error)
@@ -517,6 +519,7 @@ class Conversation:
 
     def timed_out(self) -> None:
         """No input for too long."""
+        self.exit_status = 1
         taker = self.receiver or self.extra.get("incoming")
         if taker is not None:
             taker.timed_out()

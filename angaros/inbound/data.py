@@ -271,6 +271,7 @@ class Arrivals:
             verdict = c.run_acl("data")
             accept.merge_headers(self.reception)
             if verdict.outcome is Outcome.DISCARD:
+                self.reception.accepted = [recipient.address for recipient in self.message.recipients]
                 self.message.recipients.clear()
                 c.txn.discarded = "DATA"
                 c.txn.discard_log = verdict.log_message
@@ -318,7 +319,7 @@ class Arrivals:
         if not message.recipients:
             by = {"RCPT": "RCPT ACL", "MAIL": "MAIL ACL"}.get(c.txn.discarded, f"{c.txn.discarded} ACL")
             self._log_arrival()
-            accept.discard_all(self.reception, by, c.txn.discard_log)
+            accept.discard_all(self.reception, by, c.txn.discard_log if c.txn.discarded == "DATA" else "")
             self._answer()
             return
         if c.options.host_checking:

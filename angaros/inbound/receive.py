@@ -75,6 +75,8 @@ class Reception:
         self.writer: Any = None
         self.fixups: Fixups | None = None
         self.problem: Problem | None = None
+        self.accepted: list[str] = []
+        """Recipients before policy discarded them all, for the log."""
         self.received_header: Header | None = None
         self.read = 0
         """Octets of the body so far, with LF line ends (header included), for the size limit."""

@@ -145,6 +145,7 @@ class LocalMessage:
         if verdict is None or verdict.outcome is Outcome.ACCEPT:
             return self._local_scan()
         if verdict.outcome is Outcome.DISCARD:
+            reception.accepted = [recipient.address for recipient in self.message.recipients]
             self.message.recipients.clear()
             self.discarded_log = verdict.log_message
             return None
@@ -271,7 +272,7 @@ class _Command:
             reception.abandon()
             moan_on_stderr("error while writing spool file: message not accepted")
             return EX_FAIL
-        return status
+        return status if local.message.recipients else EX_FAIL
 
     def _read(self, reception: Reception) -> None:
         seconds = self.options.receive_timeout
