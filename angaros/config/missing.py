@@ -59,7 +59,6 @@ MISSING: dict[str, str] = {
     "smtp.dkim_strict": _DKIM,
     "smtp.dkim_timestamps": _DKIM,
     "smtp.host_name_extract": _LATER,
-    "smtp.hosts_noproxy_tls": _LATER,
     "smtp.hosts_pipe_connect": "early pipelining to other servers is not built yet",
     "spa.client_domain": "the spa driver is not built yet",
 }
@@ -84,6 +83,7 @@ NO_EFFECT: dict[str, str] = {
     "pipe.permit_coredump": _NO_C,
     "router.fail_verify": "sets fail_verify_recipient and fail_verify_sender when it is read",
     "smtp.gnutls_compat_mode": _NO_GNUTLS,
+    "smtp.hosts_noproxy_tls": "sessions are kept inside the process: there is no proxy for TLS",
     "smtp.hosts_try_fastopen": "an optimisation that is not used",
     "smtp.tls_dh_min_bits": "OpenSSL's security level decides",
 }

@@ -51,7 +51,7 @@ def next_waiting(
         tried = 0
         while ids and tried < limit:
             tried += 1
-            one = ids.pop()
+            one = ids.pop(0)
             if usable(one):
                 chosen[0] = one
                 break

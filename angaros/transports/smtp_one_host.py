@@ -188,6 +188,8 @@ class OneHost:
             return False
         if next_id:
             self.copy.items[0].result.detail["next_message"] = next_id
+            if session.tls is not None:  # as with Exim, the peer's name is not passed on with a connection
+                session.tls = replace(session.tls, peer_dn="")
         return smtp_cache.cache_of(services).put(smtp_cache.cache_key(opener), session, services)
 
 

@@ -197,7 +197,7 @@ def test_waiting() -> None:
         wait.note_waiting(hints, "smtp", ["h1", "h2", "h1"], one)
     wait.note_waiting(hints, "smtp", ["h1"], "b")
     assert wait.waiting(hints, "smtp", "h1") == ["a", "b", "c"]
-    assert wait.next_waiting(hints, "smtp", "h1", "x", lambda one: one != "c") == ("b", True)
-    assert wait.next_waiting(hints, "smtp", "h1", "a", lambda one: True) == ("", False)
+    assert wait.next_waiting(hints, "smtp", "h1", "x", lambda one: one != "a") == ("b", True)
+    assert wait.next_waiting(hints, "smtp", "h1", "c", lambda one: True) == ("", False)
     assert wait.waiting(hints, "smtp", "h1") == []
     assert wait.waiting(hints, "smtp", "h2") == ["a", "b", "c"]
