@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from angaros.config.rules import dequote
 from angaros.model.errors import ExpansionError, ForcedFailure
 from angaros.model.outcome import Outcome
 
@@ -11,9 +12,18 @@ if TYPE_CHECKING:
     from angaros.acl.frame import Frame
 
 
+def _words(argument: str) -> list[str]:
+    """Separated by white space; one in double quotes may hold some, with escapes."""
+    words = []
+    while argument := argument.lstrip():
+        word, argument = dequote(argument)
+        words.append(word)
+    return words
+
+
 def acl(frame: Frame, argument: str) -> Outcome:
     """Run a named ACL with up to nine arguments, an ACL file, or the argument itself as ACL text."""
-    words = argument.split()
+    words = _words(argument)
     scope = frame.scope
     arguments: list[str] = []
     word = words[0] if words else ""
