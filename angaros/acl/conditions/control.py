@@ -220,8 +220,6 @@ def _no_cutthrough(frame: Frame) -> str:
         return "freeze"
     if frame.scope.state.get("prdr_requested") == "yes":
         return "PRDR in use"
-    if frame.scope.services.config.main.queue_only:
-        return "queue_only"
     return ""
 
 
