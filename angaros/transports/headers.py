@@ -86,7 +86,7 @@ def envelope_recipients(deliveries: Sequence[Delivery]) -> list[str]:
     that was given several times in the envelope counts as several."""
     found: dict[int, str] = {}
     for delivery in deliveries:
-        for one in (delivery, *delivery.extra.get("duplicates", ())):
+        for one in (*reversed(delivery.extra.get("duplicates", ())), delivery):
             root = one.root()
             found[id(root)] = root.address
     return list(found.values())
