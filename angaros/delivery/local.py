@@ -5,6 +5,7 @@ The transport does the delivery (through the courier, as the right user); here i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from angaros.delivery import parallel, retrying, shadow
@@ -47,7 +48,7 @@ def _deliver_batch(attempt: Attempt, batch: list[Delivery]) -> None:
     shadowed = shadow.run(attempt, instance, batch, results)
     first = True
     for delivery, result in zip(batch, results, strict=True):
-        if result.basic_errno != Why.CONCURRENCY:
+        if result.basic_errno != Why.CONCURRENCY and not result.detail.get("no_retry"):
             retrying.note_local(attempt, delivery, result)
         flag = "*>" if attempt.message.dont_deliver else "=>" if first else "->"
         first = first and result.status != "ok"
@@ -64,7 +65,7 @@ def _results(attempt: Attempt, instance: Any, batch: list[Delivery]) -> list[Del
         return [DeliveryResult(fault.status, message=str(fault), basic_errno=fault.errno) for _ in batch]
     refusal = size_fault(attempt, instance, scope)
     if refusal is not None:
-        return [DeliveryResult(refusal.status, message=refusal.message, basic_errno=refusal.basic_errno) for _ in batch]
+        return [replace(refusal, detail={"no_retry": True}) for _ in batch]
     if attempt.message.dont_deliver:
         return [DeliveryResult("ok") for _ in batch]
     with parallel.slot(attempt, instance, scope) as free:

@@ -174,7 +174,8 @@ def _without_duplicates(attempt: Attempt, deliveries: list[Delivery]) -> list[De
             kept.append(delivery)
             continue
         same = sameness(delivery)
-        if done_key(delivery) in attempt.message.non_recipients:
+        done = attempt.message.non_recipients
+        if done_key(delivery) in done or f"{delivery.unique}/{delivery.transport}" in done:
             _note_done_before(attempt, delivery)
         elif same in attempt.seen:
             _note_duplicate(attempt, delivery)

@@ -44,7 +44,7 @@ def _broken(attempt: Attempt, text_: str) -> str:
     """The filter cannot be used: nothing is delivered now."""
     attempt.log(f"Error in system filter: {text_}", panic=True)
     attempt.extra["recipients_ignored"] = True
-    _hold_all(attempt, f"error in system filter: {text_}", Why.FILTER_FAIL)
+    _hold_all(attempt, f"error in system filter: {text_}", Why.FILTER_FAIL, quiet=True)
     return CONTINUE
 
 
@@ -69,6 +69,8 @@ def _read(attempt: Attempt) -> str:
         path = attempt.scope.expand(main.system_filter or "")
     except ExpansionError as error:
         raise FilterError(f'failed to expand "{main.system_filter}": {error}') from error
+    if not path.startswith("/"):
+        raise FilterError(f'"{path}" is not an absolute path')
     if is_tainted(path):
         raise FilterError(f"Tainted name '{path}' for system filter not permitted")
     try:

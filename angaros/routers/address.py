@@ -29,6 +29,14 @@ def split_at(address: str) -> tuple[str, str]:
     return local, domain
 
 
+def same_address(one: str, other: str) -> bool:
+    """The same local part, the same domain in any case."""
+    if one == other:
+        return True
+    (local, domain), (local_, domain_) = split_at(one), split_at(other)
+    return local == local_ and domain.lower() == domain_.lower()
+
+
 def unquote_local(local_part: str) -> str:
     """The local part without quotes and backslashes. RFC 5321 4.1.2."""
     if '"' not in local_part and "\\" not in local_part:

@@ -9,7 +9,7 @@ from angaros.lists.parse import split_list
 from angaros.model.delivery import Host, Owner
 from angaros.model.errors import ExpansionError, ForcedFailure, Why
 from angaros.net.hosts import build_host_list
-from angaros.routers.errors_address import verifies
+from angaros.routers.errors_address import qualified, verifies
 from angaros.routers.outcome import Answer, Mode
 from angaros.routers.router import Run
 from angaros.routers.users import find_group_id, find_user_id
@@ -93,7 +93,9 @@ def _set_errors_to(run: Run) -> bool:
     props = run.delivery.props
     if not address:
         props.errors_to = ""
-    elif run.mode is not Mode.DELIVER or verifies(address, run.scope):
+        return True
+    address = qualified(address, run.scope)
+    if run.mode is not Mode.DELIVER or verifies(address, run.scope):
         props.errors_to = address
     return True
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from angaros.model.scope import Scope
+from angaros.model.text import concat
 from angaros.routers.address import new_delivery
 from angaros.routers.outcome import Mode
 
@@ -15,14 +16,17 @@ MAX_ADDRESSES = 100
 """More children than any sensible errors address has."""
 
 
-def verifies(address: str, scope: Scope) -> bool:
-    """Whether the address, qualified if need be, routes."""
-    from angaros.routers.chain import route
-
+def qualified(address: str, scope: Scope) -> str:
+    """The address without angle brackets, with a domain."""
     if address.startswith("<") and address.endswith(">"):
         address = address[1:-1]
-    if "@" not in address:
-        address = f"{address}@{scope.services.config.main.qualify_recipient}"
+    return address if "@" in address else concat([address, "@", scope.services.config.main.qualify_recipient or ""])
+
+
+def verifies(address: str, scope: Scope) -> bool:
+    """Whether the address routes."""
+    from angaros.routers.chain import route
+
     under = scope.child()
     under.local = {}
     if scope.message is not None:

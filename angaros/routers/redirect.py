@@ -16,7 +16,7 @@ from angaros.model.errors import ExpansionError, ForcedFailure, Why
 from angaros.model.text import concat, text
 from angaros.rewriting import rewrite_address
 from angaros.routers import redirect_notice
-from angaros.routers.address import child_of, inherit
+from angaros.routers.address import child_of, inherit, same_address
 from angaros.routers.assign import UNSET, find_transport, set_directories, set_envelope, set_owner
 from angaros.routers.outcome import Answer, Mode
 from angaros.routers.redirect_file import FileAbsent, FileError, read_as, read_redirection
@@ -188,10 +188,9 @@ def add_child(run: Run, kind: str, item: str) -> Delivery:
 def _address_child(run: Run, address: str) -> Delivery:
     parent = run.delivery
     if option(run, "check_ancestor", False):
-        lowered = address.lower()
         node: Delivery | None = parent
         while node is not None:
-            if node.address.lower() == lowered:
+            if same_address(node.address, address):
                 address = parent.address
                 break
             node = node.parent
