@@ -31,7 +31,7 @@ class Dsearch(PlainDriver):
         if "/" in key and not as_path:
             raise LookupDefer(f"key for dsearch lookup contains a slash: {key}")
         if as_path and ".." in key.split("/"):
-            raise LookupDefer(f"key for dsearch lookup leads out of the directory: {key}")
+            return NOT_FOUND
         if wanted == "subdir" and key in (".", ".."):
             return NOT_FOUND
         path = f"{directory}/{key}"
