@@ -29,8 +29,8 @@ def verdict(frame: Frame, outcome: Outcome) -> Verdict:
         outcome,
         split_message(user) if len(user) > MAX_LINE or "\n" in user else user,
         first_line(frame.log_message or ""),
-        state.log_targets,
-        _sender_failure(state) if refused else None,
+        log_targets=state.log_targets,
+        sender_failure=_sender_failure(state) if refused else None,
     )
 
 
