@@ -52,8 +52,6 @@ class Callout:
         options, message = self.options, self.scope.message
         if self.is_recipient:
             if options.use_sender and message is not None:
-                if message.effects.cutthrough:
-                    return self._transport_sender()
                 return message.sender_address
             if options.use_postmaster:
                 return f"postmaster@{self.scope.services.config.main.qualify_domain}"

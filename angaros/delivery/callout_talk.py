@@ -220,7 +220,9 @@ class _Conversation:
     def _cutthrough(self) -> bool:
         """Whether this connection is to carry the message (`control = cutthrough_delivery`, with `use_sender`)."""
         message = self.call.scope.message
-        return message is not None and message.effects.cutthrough and self.call.is_recipient and self.call.options.use_sender
+        options = self.call.options
+        real_sender = options.use_sender or options.use_transport_sender
+        return message is not None and message.effects.cutthrough and self.call.is_recipient and real_sender
 
     def _keep(self) -> None:
         from angaros.delivery.cutthrough import hold

@@ -109,7 +109,11 @@ def after_rcpt(scope: Scope) -> Verdict | None:
     if held is not None and any(one.root().address == delivery.address for one in held.routed):
         held.wanted = True
         return None
-    options = VerifyOptions(callout=CalloutOptions(timeout=COMMAND_TIMEOUT, use_sender=True, no_cache=True))
+    by_transport = message.effects.cutthrough_transport_sender
+    callout = CalloutOptions(
+        timeout=COMMAND_TIMEOUT, use_sender=not by_transport, use_transport_sender=by_transport, no_cache=True
+    )
+    options = VerifyOptions(callout=callout)
     result = scope.services.verifier.verify_address(delivery.address, scope, is_recipient=True, options=options)
     if result.outcome is Outcome.ACCEPT:
         if held_by(message) is None:
@@ -120,7 +124,7 @@ def after_rcpt(scope: Scope) -> Verdict | None:
         return Verdict(Outcome.DENY)
     passes = message.effects.cutthrough_defer_pass
     drop(message, "recipient deferred")
-    return Verdict(Outcome.DEFER, result.details) if passes else None
+    return Verdict(Outcome.DEFER, result.details, bare_log=True) if passes else None
 
 
 # --- The message ---------------------------------------------------------------------------------------------------------

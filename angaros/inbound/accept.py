@@ -200,6 +200,8 @@ def decide(services: Services, message: Message, circumstances: Circumstances) -
     """Deliver now or queue (`QUEUE`, ...), and whether the load decided. Exim spec 14, queue_only and its company"""
     main = services.config.main
     wanted = circumstances.delivery
+    if wanted == "queue-smtp":
+        message.effects.queue_smtp = True
     if not main.queue_only_override and wanted in ("background", "foreground") and _queue_by_option(services):
         wanted = "queue"
     if wanted == "queue" or (not wanted and _queue_by_option(services)) or message.effects.queue_only or message.frozen:

@@ -85,7 +85,7 @@ def refuse(
     if c.log.selected("connection_id"):
         host += f" Ci={c.connection_id}"
     info = sender_info(c) if where in WITH_SENDER else ""
-    tail = f": {log_text}" if log_text else ""
+    tail = f": {log_text}" if log_text and not verdict.bare_log else ""
     spf = c.message.effects.caches.get("spf_tag", "")
     write_rejection(
         c,

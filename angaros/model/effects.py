@@ -74,6 +74,8 @@ class MessageEffects:
     """`cutthrough_delivery` was asked for (first recipient only)."""
     cutthrough_defer_pass: bool = False
     """`cutthrough_delivery/defer=pass`."""
+    cutthrough_transport_sender: bool = False
+    """`cutthrough_delivery/sender=transport`: MAIL with the transport's `return_path`."""
     cutthrough_connection: Any = None
     """`delivery.callout.HeldConnection` while a callout connection is kept open; see /docs."""
     added_headers: list[str] = field(default_factory=list)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from angaros.config.site import Site
     from angaros.model.delivery import Delivery, DeliveryResult, Host, Owner
     from angaros.model.message import Header, Message
-    from angaros.model.outcome import Verdict, VerifyResult
+    from angaros.model.outcome import Outcome, Verdict, VerifyResult
     from angaros.model.scope import Scope
     from angaros.model.verify import VerifyOptions
 
@@ -344,6 +344,10 @@ class AclRunner(Protocol):
 
     def run(self, acl: str, where: str, scope: Scope) -> Verdict:
         """Run the ACL named by, or written in, the already expanded text `acl` at the point `where` (`rcpt`, `data`, ...)."""
+        ...
+
+    def evaluate(self, text: str, arguments: list[str], scope: Scope) -> tuple[Outcome, str]:
+        """Run the ACL `text` as a subroutine of an expansion: outcome and `message`, as it is written."""
         ...
 
 

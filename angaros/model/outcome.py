@@ -32,6 +32,8 @@ class Verdict:
     """`log_reject_target`: logs that the rejection goes to; empty: none."""
     sender_failure: SenderFailure | None = None
     """Set the first time a message is refused because its sender did not verify; see there."""
+    bare_log: bool = False
+    """The log line goes without any text: it was written already."""
 
     @property
     def accepted(self) -> bool:

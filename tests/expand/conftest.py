@@ -29,12 +29,16 @@ class FakeAcls:
     """`a_ret` accepts with a message that shows its arguments; `a_deny` denies likewise; `a_defer` defers."""
 
     def run(self, acl: str, where: str, scope: Scope) -> Verdict:
-        local = scope.local
-        text = f"({local['acl_narg']}) [{local.get('acl_arg1', '')}] [{local.get('acl_arg2', '')}]"
+        raise NotImplementedError
+
+    def evaluate(self, text: str, arguments: list[str], scope: Scope) -> tuple[Outcome, str]:
+        acl = text
+        first, second = (*arguments, "", "")[:2]
+        text = f"({len(arguments)}) [{first}] [{second}]"
         outcome = {"a_ret": Outcome.ACCEPT, "a_none": Outcome.ACCEPT, "a_deny": Outcome.DENY, "a_defer": Outcome.DEFER}.get(acl)
         if outcome is None:
-            return Verdict(Outcome.ERROR)
-        return Verdict(outcome, "" if acl == "a_none" else text)
+            return Outcome.ERROR, ""
+        return outcome, "" if acl == "a_none" else text
 
 
 class FakeLog:

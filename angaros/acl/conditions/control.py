@@ -189,20 +189,24 @@ def _dscp(frame: Frame, rest: str) -> Outcome:
     return Outcome.ACCEPT
 
 
+_CUTTHROUGH_OPTIONS = {"defer": ("spool", "pass"), "sender": ("message", "transport")}
+
+
 def _cutthrough(frame: Frame, rest: str) -> Outcome:
     """Ask for delivery while receiving; quietly no when it cannot be. Exim spec 44.22."""
     why = _no_cutthrough(frame)
-    defer_pass = False
+    chosen = {"defer": "spool", "sender": "message"}
     for option in rest.split("/")[1:]:
         name, _, value = option.partition("=")
-        if name != "defer" or value not in ("spool", "pass"):
+        if value not in _CUTTHROUGH_OPTIONS.get(name, ()):
             return Outcome.DENY
-        defer_pass = value == "pass"
+        chosen[name] = value
     if why:
         frame.scope.services.log.debug("acl", f" cutthrough request ignored: {why}")
         return Outcome.ACCEPT
     frame.effects.cutthrough = True
-    frame.effects.cutthrough_defer_pass = defer_pass
+    frame.effects.cutthrough_defer_pass = chosen["defer"] == "pass"
+    frame.effects.cutthrough_transport_sender = chosen["sender"] == "transport"
     return Outcome.ACCEPT
 
 

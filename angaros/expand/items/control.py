@@ -62,14 +62,8 @@ def run_acl(arguments: list[str], scope: Scope) -> tuple[str, str]:
 
     if is_tainted(arguments[0]) and scope.services.harness is None:
         raise fail(f"attempt to use tainted string '{arguments[0]}' for acl")
-    child = scope.child()
-    child.local.update({f"acl_arg{number}": text for number, text in enumerate(arguments[1:], 1)})
-    for number in range(len(arguments), ACL_ARGUMENTS):
-        child.local.pop(f"acl_arg{number}", None)
-    child.local["acl_narg"] = str(len(arguments) - 1)
-    child.numeric = scope.numeric
-    verdict = scope.services.acl.run(arguments[0], scope.where or "unknown", child)
-    return verdict.outcome.value, verdict.user_message
+    outcome, message = scope.services.acl.evaluate(arguments[0], arguments[1:], scope)
+    return outcome.value, message
 
 
 def do_acl(arguments: list[str], scope: Scope) -> str:
