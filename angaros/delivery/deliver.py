@@ -73,7 +73,9 @@ def deliver_held(
     open_now = services.extra["deliveries_open"] = services.extra.get("deliveries_open", 0) + 1
     try:
         status, waiting = _deliver_one(services, message, lock, options)
-        later = replace(options, immediate=False)
+        later = replace(options, immediate=False, give_up=False, continued=True)
+        if not options.queue_run:  # -M was about that one message
+            later = replace(later, forced=False, thaw=False)
         while waiting:
             held = _take(services, waiting.pop(0), message.queue_name, quiet=True)
             if not isinstance(held, DeliverStatus):

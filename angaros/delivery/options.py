@@ -28,6 +28,8 @@ class DeliverOptions:
     """-odqs."""
     immediate: bool = False
     """Follows reception (`$first_delivery` may hold, local retry times do not count)."""
+    continued: bool = False
+    """Goes over a connection that the message before it has left open."""
     mua_wrapper: bool = False
     age: int = -1
     """Test mode: seconds that the message pretends to have waited; -1: as it is."""

@@ -10,13 +10,15 @@ from angaros.delivery.batches import depends, same_envelope
 from angaros.delivery.environment import EnvironmentFault, set_return_path, transport_scope
 from angaros.delivery.settle import settle
 from angaros.delivery.size import size_fault
+from angaros.hints.wait import note_waiting
 from angaros.lists.parse import split_list
 from angaros.model.delivery import Delivery, DeliveryResult
-from angaros.model.errors import ListDefer, Why
+from angaros.model.errors import AngarosError, ListDefer, Why
 from angaros.model.scope import Scope
 from angaros.net.hosts import build_host_list
 from angaros.transports import smtp
 from angaros.transports.attempt import Attempt as SmtpAttempt
+from angaros.transports.smtp_hosts import SetupError, host_list
 
 FIRST_PASS = "first-pass only routing due to -odqs, queue_smtp_domains or control=queue"
 EXPLICITLY_QUEUED = "SMTP delivery explicitly queued"
@@ -29,7 +31,9 @@ def deliver_remote(attempt: Attempt) -> None:
     if attempt.options.local_only:
         _put_all_off(attempt, "", Why.LOCAL_ONLY)
         return
-    if attempt.options.queue_smtp and not attempt.options.queue_run:
+    options = attempt.options
+    if not options.queue_run and (options.queue_smtp or (options.immediate and attempt.message.effects.queue_smtp)):
+        _note_waiting(attempt)
         _put_all_off(attempt, EXPLICITLY_QUEUED, 0)
         return
     sort_by_domains(attempt)
@@ -44,6 +48,20 @@ def _put_all_off(attempt: Attempt, text: str, errno: int) -> None:
     while attempt.remote:
         delivery = attempt.remote.pop(0)
         settle(attempt, delivery, DeliveryResult("defer", message=text or "remote deliveries suppressed", basic_errno=errno))
+
+
+def _note_waiting(attempt: Attempt) -> None:
+    """Connections to these hosts may take this message along (Exim spec 48.2)."""
+    transports = attempt.services.config.transports
+    for delivery in attempt.remote:
+        instance = transports.get(delivery.transport)
+        if instance is None or instance.driver != "smtp":
+            continue
+        try:
+            hosts = host_list(instance, delivery, attempt.scope.child(delivery))
+        except (AngarosError, SetupError):  # it will be told when the message is sent
+            continue
+        note_waiting(attempt.services.hints, instance.name, [host.name for host in hosts], attempt.message.id)
 
 
 def sort_by_domains(attempt: Attempt) -> None:

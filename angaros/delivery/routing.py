@@ -92,6 +92,9 @@ def _admit(attempt: Attempt, delivery: Delivery, passes: int) -> bool:
         return _put_off(attempt, delivery, Why.QUEUE_DOMAIN, "domain is in queue_domains", "routing")
     if not retrying.may_route(attempt, delivery):
         return _put_off(attempt, delivery, Why.ROUTING_RETRY, "retry time not reached", "routing")
+    if options.continued and not options.queue_run and delivery.extra.get("retry_known"):
+        text = "reusing SMTP connection skips previous routing defer"
+        return _put_off(attempt, delivery, Why.ROUTING_RETRY, text, "routing")
     return True
 
 

@@ -390,6 +390,8 @@ def defer_line(delivery: Delivery, result: DeliveryResult, message: Message, log
             text += f" [{host.address}]"
             if log.selected("outgoing_port"):
                 text += f":{host.port or 25}"
+            if how.sequence > 1:
+                text += "*"
         out.append(text)
         _interface_field(result, log, out)
     _deliver_time(result, log, out)

@@ -160,11 +160,10 @@ class Transaction:
         self._sync()
         self.stage = "data"
         client.label = label
-        reply = client.read_reply()
         if not self._any_accepted():
-            self._nobody(reply)
+            self._nobody()
             return None
-        client.expect(reply, 3)
+        client.expect(client.read_reply(), 3)
         self.stage = "block"
         client.label = "sending data block"
         client.write_data(dotted(_prefixed(self.source.header(), self.source.body())))
@@ -172,11 +171,15 @@ class Transaction:
         client.label = "end of data"
         return self._finish()
 
-    def _nobody(self, reply: ClientReply) -> None:
-        """Every recipient was refused; a server that wants data all the same gets an empty message. RFC 2920 3.1."""
-        if reply.code // 100 == 3:
-            self.client.command(".", "end of data")
-        self.clean = True
+    def _nobody(self) -> None:
+        """Every recipient was refused; a server that wants data all the same gets an empty message. RFC 2920 3.1. What goes
+        wrong from here on changes nothing for the recipients."""
+        try:
+            if self.client.read_reply().code // 100 == 3:
+                self.client.command(".", "end of data")
+            self.clean = True
+        except ClientFailure:
+            pass
 
     # BDAT.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from angaros.hints import wait
 from angaros.model.errors import Why
+from angaros.smtp.client import ClientFailure
 from angaros.transports import smtp_cache
 from angaros.transports.smtp_cache import may_be_kept
 from angaros.transports.smtp_hosts import RetryState, SetupError
@@ -174,7 +175,8 @@ class OneHost:
     def _keep(self, session: SmtpSession, opener: Opener, delivered: list[Item]) -> bool:
         """Whether the session was kept for another message (Exim spec 30.1)."""
         services, attempt = self.scope.services, self.copy.attempt
-        if not may_be_kept(session, opener):
+        settled = delivered or any(item.result.status == "fail" for item in self.copy.items)
+        if not settled or not may_be_kept(session, opener):
             return False
         next_id = ""
         if attempt.may_continue is not None:
@@ -184,13 +186,21 @@ class OneHost:
         in_daemon = services.harness is None and hasattr(services.waiter, "start")
         if not next_id and not (in_daemon and delivered):
             return False
-        if not delivered and not session.client.reset():
+        if not delivered and not _reset(session):
             return False
         if next_id:
             self.copy.items[0].result.detail["next_message"] = next_id
             if session.tls is not None:  # as with Exim, the peer's name is not passed on with a connection
                 session.tls = replace(session.tls, peer_dn="")
         return smtp_cache.cache_of(services).put(smtp_cache.cache_key(opener), session, services)
+
+
+def _reset(session: SmtpSession) -> bool:
+    """Whether the server is ready for another transaction; it may have gone meanwhile."""
+    try:
+        return session.client.reset()
+    except ClientFailure:
+        return False
 
 
 def rcpt_limit(copy: Copy) -> int:

@@ -174,6 +174,8 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
     _settle(copy, session, items, transaction, reply)
     if not last:
         _log_put_off(copy, session, items)
+    if not transaction.clean:
+        session.close(say_quit=False)
     return transaction.clean
 
 
