@@ -146,6 +146,9 @@ def log_policy(services: Services, message: Message) -> None:
     if message.frozen:
         by = message.effects.caches.get("frozen_by", "ACL")
         services.log.write(f"frozen by {by}", message_id=message.id)
+        message_log = message.effects.caches.get("message_log")
+        if message_log is not None:
+            message_log.append(f"frozen by {by}")
         _tell_frozen(services, message, by)
     elif message.effects.queue_only:
         by = message.effects.caches.get("queued_by", "ACL")

@@ -505,6 +505,9 @@ class Conversation:
         self.done = True
 
     def _lost_command(self, error: str) -> None:
+        if "tls_failed" in self.extra:
+            self.closed_by("EOF")
+            return
         name = self.session.active_hostname
         self.notquit("connection-lost", "421", f"{name} lost input connection")
         if self.txn.sender_given or self.message.recipients:
@@ -525,7 +528,8 @@ class Conversation:
             taker.timed_out()
         else:
             host = host_and_ident(self.session, self.log, flag=False)
-            self.log.write(f"SMTP command timeout on connection from {host} D={since(self)}", selector="lost_incoming_connection")
+            on = "TLS connection" if self.session.tls is not None else "connection"
+            self.log.write(f"SMTP command timeout on {on} from {host} D={since(self)}", selector="lost_incoming_connection")
             name = self.session.active_hostname
             self.notquit("command-timeout", "421", f"{name}: SMTP command timeout - closing connection")
         self.done = True

@@ -74,7 +74,7 @@ def begin_tls(c: Conversation, *, on_connect: bool) -> bool:
         _log_error(c, error)
         c.extra["tls_failed"] = True  # from here on only QUIT
         c.notquit("tls-failed", None)
-        c.done = on_connect or not isinstance(error, TlsError)
+        c.done = on_connect
         return False
     _log_problems(c, getattr(c.stream, "tls_engine", _no_engine)().problems)
     facts.on_connect = on_connect

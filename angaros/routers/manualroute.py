@@ -112,6 +112,10 @@ class Router:
             # A local transport sees the whole list as $host (spec 20.6).
             return assign(run, [Host(hosts_text)] if hosts_text else [], transport)
         hosts = build_host_list(hosts_text, randomize, run.scope) if hosts_text else []
+        if not hosts and run.mode in (Mode.DELIVER, Mode.ADDRESS_TEST):
+            text = f"error in {run.router.name} router: no host(s) specified for domain {run.delivery.domain}"
+            run.scope.services.log.write(text, message_id=run.scope.message.id if run.scope.message is not None else "")
+            return run.defer(text)
         found = look_up_hosts(run, hosts, plan) if hosts else []
         if isinstance(found, Answer):
             return found

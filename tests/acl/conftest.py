@@ -199,7 +199,8 @@ class World:
     def acls(self, text: str) -> None:
         """Define ACLs as in the configuration: names at the left margin, ending in a colon."""
         self.engine = AclEngine(self.services)
-        name, lines = "", []
+        name = ""
+        lines: list[AclLine] = []
         found: dict[str, AclText] = {}
         for number, line in enumerate(text.split("\n"), 1):
             if line and not line.startswith(" ") and line.rstrip().endswith(":"):
