@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from angaros.model.mailauth import MailAuth
+
 
 @dataclass(slots=True)
 class ConnectionEffects:
@@ -87,5 +89,7 @@ class MessageEffects:
     """Sender as it was before a verification rewrote it for good (spec 31.2): reception must not rewrite it again."""
     warned: set[str] = field(default_factory=set)
     """Warnings that are in the log already (spec 44.18, `warn`)."""
+    mailauth: MailAuth = field(default_factory=MailAuth)
+    """What SPF, DKIM, ARC and DMARC found."""
     caches: dict[str, Any] = field(default_factory=dict)
     """Per-message caches by room (`verify`, `ratelimit`, ...); opaque to others."""

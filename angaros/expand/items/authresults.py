@@ -51,7 +51,7 @@ def do_authresults(arguments: list[str], scope: Scope) -> str:
     parts = _iprev(scope) + _auth(scope)
     if more:
         parts.append(more)
-    return concat(["Authentication-Results: ", arguments[0], *(parts or ["; none"])])
+    return concat(["Authentication-Results: ", arguments[0], *parts])
 
 
 def parse_authresults(p: Parser, name: str) -> Node:
