@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from angaros.model.scope import Scope
 from angaros.model.session import Session
 from angaros.model.text import Tainted, is_tainted
 from tests.lookups.support import make_scope
+from tests.peers import packages
 
 
 @pytest.fixture
@@ -306,17 +308,15 @@ def test_dbm_key_encoding_is_that_of_exim(tmp_path: Path) -> None:
     assert ("CREATE TABLE tbl (ky TEXT PRIMARY KEY, dat BLOB)",) in schema
 
 
-BDB_MAKER = "/opt/exim-heavy/root/usr/sbin/exim_dbmbuild"
-
-
-@pytest.mark.skipif(not os.path.exists(BDB_MAKER), reason="needs exim_dbmbuild of Debian's exim4-daemon-heavy")
 def test_berkeley_db(scope: Scope, tmp_path: Path) -> None:
-    import subprocess
-
+    try:
+        maker = packages.exim() / "usr/sbin/exim_dbmbuild"
+    except packages.Missing as missing:
+        pytest.skip(str(missing))
     source = tmp_path / "src"
     source.write_text("".join(f"key{i}: value {i}\n" for i in range(2000)) + "long: " + "y" * 9000 + "\n")
     file = tmp_path / "big.db"
-    subprocess.run([BDB_MAKER, str(source), str(file)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([str(maker), str(source), str(file)], check=True, stdout=subprocess.DEVNULL)
     assert value(scope, "dbm", "key1234", file) == "value 1234"
     assert value(scope, "dbm", "long", file) == "y" * 9000
     assert value(scope, "dbm", "nokey", file) is None

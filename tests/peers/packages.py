@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -23,8 +24,15 @@ class Missing(Exception):
 def unpacked(*packages: str) -> Path:
     """Directory with the packages' files. Raises Missing when Debian's archive cannot be reached."""
     target = CACHE / "-".join(packages)
-    if (target / ".complete").exists():
-        return target
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test runs may share the cache
+        if not (target / ".complete").exists():
+            _unpack(target, packages)
+    return target
+
+
+def _unpack(target: Path, packages: tuple[str, ...]) -> None:
     if shutil.which("apt-get") is None:
         raise Missing(f"Debian packages {' '.join(packages)}: no apt-get here")
     shutil.rmtree(target, ignore_errors=True)
@@ -36,7 +44,6 @@ def unpacked(*packages: str) -> Path:
     for deb in sorted(debs.glob("*.deb")):
         subprocess.run(["dpkg", "-x", str(deb), str(target)], check=True)
     (target / ".complete").touch()
-    return target
 
 
 def exim() -> Path:
@@ -53,6 +60,16 @@ def postfix() -> Path:
     return root
 
 
+def fetch() -> str:
+    """Unpack everything that the peer tests use, while there is a network; what is missing, or nothing."""
+    try:
+        exim()
+        postfix()
+    except Missing as missing:
+        return str(missing)
+    return ""
+
+
 def _need_libraries(program: Path, path: str = "") -> None:
     listed = subprocess.run(
         ["ldd", str(program)], capture_output=True, text=True, check=False, env={**os.environ, "LD_LIBRARY_PATH": path}
@@ -63,5 +80,4 @@ def _need_libraries(program: Path, path: str = "") -> None:
 
 
 if __name__ == "__main__":  # .ci/run: fetch everything before the tests
-    print(exim())
-    print(postfix())
+    raise SystemExit(fetch())

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.packages import Missing
+from tests.peers.packages import Missing, fetch
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 BIN = Path(sys.executable).parent
@@ -35,6 +35,8 @@ def run_scenario(module: str, *arguments: str, timeout: float = 300) -> str:
     for tool, package in (("unshare", "util-linux"), ("ip", "iproute2")):
         if shutil.which(tool) is None:
             pytest.skip(f"Debian package {package} is missing")
+    if missing := fetch():
+        pytest.skip(missing)
     command = ["unshare", "--mount", "--net", "--uts", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
     done = subprocess.run(
         [*command, sys.executable, "-m", module, *arguments],

@@ -14,11 +14,9 @@ from angaros.tools.exigrep import main as exigrep
 from angaros.tools.eximstats import main as eximstats
 from angaros.tools.exiqgrep import main as exiqgrep
 from angaros.tools.exiqsumm import main as exiqsumm
-from tests.peers.packages import CACHE
+from tests.peers import packages
 from tests.tools.logs import day
 from tests.tools.running import run
-
-PACKAGE = CACHE / "exim4-daemon-heavy-exim4-base-exim4-config"
 
 QUEUE = """25m  2.9K 1vAbcd-0000c8-00 <alice@wonderland.example>
           red.king@looking-glass.example
@@ -37,14 +35,16 @@ QUEUE = """25m  2.9K 1vAbcd-0000c8-00 <alice@wonderland.example>
 @pytest.fixture
 def debian() -> Callable[..., str]:
     """Runs one of Debian's utilities."""
-    if not (PACKAGE / ".complete").exists():
-        pytest.skip("Debian package exim4-base is not unpacked (the peer tests do that)")
+    try:
+        package = packages.exim()
+    except packages.Missing as missing:
+        pytest.skip(str(missing))
     if shutil.which("perl") is None:
         pytest.skip("no perl here")
 
     def call(name: str, *arguments: str, stdin: str = "") -> str:
         done = subprocess.run(
-            ["perl", str(PACKAGE / "usr/sbin" / name), *arguments],
+            ["perl", str(package / "usr/sbin" / name), *arguments],
             input=stdin.encode("latin-1"),
             capture_output=True,
             check=False,
