@@ -113,7 +113,7 @@ def _attempt(services: Services, message: Message, lock: SpoolLock | None, optio
     scope.where = "delivery"
     msglog = message.effects.caches.pop("message_log", None) or services.store.message_log(message.id, message.queue_name)
     attempt = Attempt(services, message, lock, options, scope, msglog, started=services.clock.now())
-    message.first_delivery = message.deliver_firsttime
+    message.first_delivery, message.queue_running = message.deliver_firsttime, options.queue_run
     if services.extra.get("dont_deliver"):  # -N
         message.dont_deliver = True
     if services.harness is not None:

@@ -112,9 +112,12 @@ def _apply(attempt: Attempt, fate: Fate, seen: dict[str, bool], *, failed: bool)
     remote = transport is not None and transport.driver in REMOTE_DRIVERS
     scope = attempt.scope.child(delivery)
     updates = timeouts = 0
+    failing = {item[0] for item in items if item[1] == "update"} if failed else set()
     for item in items:
         if item[1] == "update" and not failed:
             continue
+        if item[1] == "delete" and item[0] in failing:
+            continue  # what failed later counts
         if item[0] not in seen:
             seen[item[0]] = retry.update_address(scope, delivery.domain, [item], failed=failed, remote=remote)
         if item[1] == "update":

@@ -18,18 +18,22 @@ if TYPE_CHECKING:
 UNQUALIFIED = "unqualified recipient address not allowed"
 
 
+Given = tuple[str, str]
+"""An address, qualified, and as it was written."""
+
+
 def parse_arguments(
     arguments: Iterable[str], services: Services, *, unqualified_ok: bool
-) -> tuple[list[str], tuple[str, str] | None]:
+) -> tuple[list[Given], tuple[str, str] | None]:
     """Addresses of the command line, each argument being a list; and the first bad one with its error."""
     main = services.config.main
     rules = AddressRules.of(main, utf8=True)
-    found: list[str] = []
+    found: list[Given] = []
     for argument in arguments:
         for piece in split_address_list(argument):
             if piece.empty:
                 continue
-            text = argument[piece.start : piece.end].strip()
+            text = _stripped(argument[piece.start : piece.end])
             extracted = extract_address(text, rules, allow_null=False)
             if extracted.error:
                 return found, (text, extracted.error)
@@ -38,8 +42,16 @@ def parse_arguments(
                 if not unqualified_ok:
                     return found, (text, UNQUALIFIED)
                 address = concat([address, "@", main.qualify_recipient or ""])
-            found.append(address)
+            found.append((address, extracted.address))
     return found, None
+
+
+def _stripped(text: str) -> str:
+    """Without white space around it; a space behind a backslash belongs to the local part."""
+    text = text.lstrip()
+    bare = text.rstrip()
+    slashes = len(bare) - len(bare.rstrip("\\"))
+    return text[: len(bare) + 1] if slashes % 2 else bare
 
 
 class Extraction:
@@ -52,6 +64,8 @@ class Extraction:
         self.bad: list[tuple[str, str]] = []
         self.ignored = 0
         """Addresses that were on the command line too."""
+        self.raw: list[str] = []
+        """What was taken, as it was written."""
 
     def run(self, message: Message) -> None:
         """Add the recipients to the message."""
@@ -82,3 +96,4 @@ class Extraction:
             self.ignored += 1
             return
         message.recipients.append(Recipient(address))
+        self.raw.append(found.address)

@@ -59,6 +59,8 @@ class LocalMessage:
         self.size_limit = 0
         self.reception: Reception | None = None
         self.discarded_log = ""
+        self.given: list[str] = []
+        """Recipients of the command line, as they were written: the log has them so (`received_recipients`)."""
 
     # The envelope.
 
@@ -84,10 +86,13 @@ class LocalMessage:
             return Fault("bad-address", [bad])
         if options.extract_recipients:
             removes = self.main.extract_addresses_remove_arguments
-            self.extraction = Extraction(self.scope, set(found) if removes else set(), not options.unqualified)
+            self.extraction = Extraction(
+                self.scope, {address for address, _ in found} if removes else set(), not options.unqualified
+            )
             if removes:
                 found = []
-        self.message.recipients = [Recipient(address) for address in found]
+        self.message.recipients = [Recipient(address) for address, _ in found]
+        self.given = [written for _, written in found]
         return self.too_many()
 
     def too_many(self) -> Fault | None:
@@ -107,6 +112,7 @@ class LocalMessage:
             before_body=self._before_body,
         )
         self.reception = Reception(self.scope, how)
+        self.reception.accepted = self.given
         return self.reception
 
     def _before_body(self, reception: Reception) -> None:
@@ -114,6 +120,7 @@ class LocalMessage:
             self._uucp_sender(reception.reader.from_line)
         if self.extraction is not None:
             self.extraction.run(self.message)
+            reception.accepted = self.given + self.extraction.raw
 
     def _uucp_sender(self, line: str) -> None:
         """A `From ` line sets the sender for a trusted caller without -f. Exim spec 48.4"""

@@ -30,7 +30,7 @@ SELECTORS: dict[str, bool] = {
     "millisec": False,
     "msg_id": True,
     "msg_id_created": False,
-    "outgoing_interface": False,
+    "outgoing_interface": True,
     "outgoing_port": False,
     "pid": False,
     "pipelining": False,

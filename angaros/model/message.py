@@ -101,6 +101,8 @@ class Message:
     deliver_firsttime: bool = False
     first_delivery: bool = False
     """True only in the attempt that follows reception."""
+    queue_running: bool = False
+    """A queue run delivers it now."""
     warning_count: int = 0
     queue_name: str = ""
     local: bool = False

@@ -103,6 +103,11 @@ class Transaction:
             return None
         return self._bdat() if chunking else self._data()
 
+    def label(self, outcome: RcptOutcome) -> str:
+        """How error texts name a recipient's command."""
+        number = next(number for number, one in enumerate(self.outcomes) if one is outcome)
+        return self.envelope.recipients[number][1]
+
     def _send_command(self, command: str) -> None:
         client = self.client
         if self.features.pipelining:

@@ -1,14 +1,16 @@
 """`transport_filter` of the smtp transport. Exim spec 24.6.
 
-Law: the command has run to its end, with success, before the first octet of its output leaves; a filter that fails cannot make a
-host take half a message.
+Laws:
+- The command runs once the host wants the data, and only then: a host that takes no recipient costs no process.
+- It has run to its end, with success, before the first octet of its output leaves; a filter that fails cannot make a host take
+  half a message. The connection is then given up: there is no other way to take DATA back.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from angaros.model.delivery import Owner
@@ -33,8 +35,9 @@ IN_MEMORY = 1 << 18
 class FilteredSource:
     """What the filter made of the message (`smtp.transaction.DataSource`)."""
 
-    def __init__(self, output: IO[bytes]) -> None:
-        self._output = output
+    def __init__(self, run: Callable[[], IO[bytes]]) -> None:
+        self._run = run
+        self._output: IO[bytes] | None = None
 
     def header(self) -> bytes:
         """Nothing apart: the filter had header and body in one."""
@@ -45,7 +48,9 @@ class FilteredSource:
         return None
 
     def body(self) -> Iterable[bytes]:
-        """The output with CRLF line ends, the last one added where it is missing."""
+        """The output with CRLF line ends, the last one added where it is missing. Raises SetupError when the command fails."""
+        if self._output is None:
+            self._output = self._run()
         self._output.seek(0)
         return _with_crlf(self._output)
 
@@ -62,24 +67,28 @@ def _with_crlf(source: IO[bytes]) -> Iterator[bytes]:
 def run_filter(
     instance: DriverInstance[Any], deliveries: list[Delivery], scope: Scope, pieces: Iterable[bytes]
 ) -> FilteredSource:
-    """Pass the message (LF line ends) through the command. Raises SetupError when it fails: all addresses are deferred."""
+    """The message (LF line ends) as the command makes it. Raises SetupError when there is no command."""
     what = f"{instance.name} transport filter"
     try:
         argv = build_arguments(instance.options.transport_filter, scope, deliveries, what)
     except TransportError as error:
         raise SetupError(str(error), error.errno or int(Why.EXPAND_FAIL), panic=error.panic) from None
-    copy = Copy(filter=argv, filter_timeout=instance.options.transport_filter_timeout, environment=dict(os.environ))
+    environment = dict(os.environ)
+    copy = Copy(filter=argv, filter_timeout=instance.options.transport_filter_timeout, environment=environment)
     config = scope.services.config
     owner = deliveries[0].owner or Owner(config.exim_uid, config.exim_gid)
+    return FilteredSource(lambda: _run(scope, pieces, copy, owner if os.geteuid() == 0 else None))
+
+
+def _run(scope: Scope, pieces: Iterable[bytes], copy: Copy, owner: Owner | None) -> IO[bytes]:
     output: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (read as long as the copy lives)
 
     def run() -> None:
-        for piece in filtered(pieces, copy, "", owner if os.geteuid() == 0 else None):
+        for piece in filtered(pieces, copy, "", owner):
             output.write(piece)
 
     try:
         scope.services.waiter.in_thread(run)
     except Failed as error:
-        result = error.result
-        raise SetupError(result.message, result.basic_errno, panic=result.status == "panic") from None
-    return FilteredSource(output)
+        raise SetupError(error.result.message, error.result.basic_errno) from None
+    return output

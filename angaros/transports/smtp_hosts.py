@@ -153,13 +153,16 @@ class RetryState:
     """Past the last cutoff: tries of it do not count for hosts_max_try."""
 
 
-def retry_keys(host: Host, port: int, include_ip: bool, message_id: str) -> tuple[str, str]:
-    """`T:name:address[:port]`, and the same with the message id."""
-    key = f"T:{host.name.lower()}"
+def retry_keys(host: Host, port: int, include_ip: bool, message_id: str, interface: str = "") -> tuple[str, str]:
+    """`T:name:address[:port][/interface]`, and the same with the message id. A name that is an address is in brackets, so is an
+    IPv6 address."""
+    key = f"T:[{host.name}]" if _literal(host.name) else f"T:{host.name.lower()}"
     if include_ip and host.address:
-        key += f":{host.address}"
+        key += f":[{host.address}]" if ":" in host.address else f":{host.address}"
     if port != DEFAULT_PORT:
         key += f":{port}"
+    if interface:
+        key += f"/{interface}"
     return key, f"{key}:{message_id}"
 
 
@@ -168,7 +171,7 @@ def retry_state(host: Host, port: int, instance: DriverInstance[Any], scope: Sco
     services, message = scope.services, scope.message
     assert message is not None
     include_ip = expand_boolean(instance.options.retry_include_ip_address, "retry_include_ip_address", scope)
-    host_key, message_key = retry_keys(host, port, include_ip, message.id)
+    host_key, message_key = retry_keys(host, port, include_ip, message.id, source_address(instance, host, scope))
     host_record = retry.find(services, host_key)
     message_record = retry.find(services, message_key)
     status, old, now = USABLE, False, services.clock.now()

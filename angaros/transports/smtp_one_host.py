@@ -17,7 +17,7 @@ from angaros.smtp.client import ClientFailure
 from angaros.transports import smtp_cache
 from angaros.transports.smtp_cache import may_be_kept
 from angaros.transports.smtp_hosts import RetryState, SetupError
-from angaros.transports.smtp_send import HOST, Copy, Item, StaleSession, fresh_result, host_text, send
+from angaros.transports.smtp_send import HOST, Copy, Item, StaleSession, fresh_result, host_text, send, via
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
 from angaros.transports.smtp_tls import DaneError, policy
 
@@ -148,13 +148,14 @@ class OneHost:
                 item.result = fresh_result(failure.session, copy, item)
             result = item.result
             result.message = "" if (failure.connecting and failure.number > 0) or not failure.show_text else failure.text
-            result.basic_errno, result.more_errno = failure.number, failure.more
+            result.basic_errno, result.more_errno = failure.number, failure.more or via(self.host)
             result.host = replace(self.host, port=self.port) if failure.show_host else None
             result.user_message = failure.text if failure.from_peer else ""
             if failure.permanent:
                 result.status = "fail"  # unless another host takes it: the address stays pending
             else:
-                result.retries.append((self.state.host_key, "update", failure.number, failure.more, failure.text))
+                said = f"H={self.host.name} [{self.host.address}]: {failure.text}" if failure.from_peer else failure.text
+                result.retries.append((self.state.host_key, "update", failure.number, result.more_errno, said))
         if pending and not failure.permanent:
             copy.host_deferred(text, failure.number)
 
@@ -166,7 +167,8 @@ class OneHost:
             host_error = any(key == state.host_key and action == "update" for key, action, *_ in item.result.retries)
             if state.host_known and not host_error:
                 item.result.retries.append((state.host_key, "delete", 0, 0, ""))
-            if state.message_known and item.result.status == "ok":
+            message_error = any(key == state.message_key and action == "update" for key, action, *_ in item.result.retries)
+            if state.message_known and not message_error:
                 item.result.retries.append((state.message_key, "delete", 0, 0, ""))
         opener.save_session(session)
         if good and not self._keep(session, opener, delivered):

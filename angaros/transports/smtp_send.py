@@ -36,6 +36,7 @@ from angaros.transports.writer import read_body, to_lf
 
 if TYPE_CHECKING:
     from angaros.config.config import DriverInstance
+    from angaros.model.delivery import Host
     from angaros.model.scope import Scope
     from angaros.transports.attempt import Attempt
     from angaros.transports.smtp_filter import FilteredSource
@@ -168,6 +169,10 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
             raise StaleSession from None
         _spread(copy, session, items, transaction, failure, host_keys)
         return False
+    except SetupError:
+        if transaction.stage == "block":  # DATA cannot be taken back
+            session.close(say_quit=False)
+        raise
     session.reused = False
     if transaction.prdr_used:
         session.used.add("prdr")
@@ -359,7 +364,7 @@ def _refused(copy: Copy, session: SmtpSession, item: Item, transaction: Transact
     reply = outcome.reply
     assert reply is not None
     if outcome.stage == "rcpt":
-        label = transaction.envelope.recipients[transaction.outcomes.index(outcome)][1]
+        label = transaction.label(outcome)
         text = f"{session.client.remote} after {label}: {reply.text}"
     else:
         kind = "LMTP" if transaction.features.lmtp else "PRDR"
@@ -383,7 +388,12 @@ def _refused(copy: Copy, session: SmtpSession, item: Item, transaction: Transact
 
 def _more_errno(reply: ClientReply, session: SmtpSession) -> int:
     """For retry rules: the last two digits of the code, and whether the host came from an MX record."""
-    return reply.code % 100 << 8 | ord("M" if session.host.mx >= 0 else "A")
+    return reply.code % 100 << 8 | via(session.host)
+
+
+def via(host: Host) -> int:
+    """How the host was found, for retry rules."""
+    return ord("M" if host.mx >= 0 else "A")
 
 
 def _note_address(copy: Copy, item: Item) -> None:
@@ -392,7 +402,13 @@ def _note_address(copy: Copy, item: Item) -> None:
     key = f"R:{delivery.cased_local_part or delivery.local_part}@{delivery.domain}"
     if copy.instance.options.address_retry_include_sender:
         key += f":<{copy.attempt.message.sender_address}>"
-    result.retries.append((key, "update", result.basic_errno, result.more_errno, result.message))
+    text = f"{_host_name(result.host)}: {result.message}" if result.host is not None else result.message
+    result.retries.append((key, "update", result.basic_errno, result.more_errno, text))
+
+
+def _host_name(host: Host) -> str:
+    """How retry records name the host that said something."""
+    return f"H={host.name} [{host.address}]"
 
 
 def _put_off(item: Item, text: str, number: int, more: int = 0) -> None:
@@ -423,8 +439,9 @@ def _spread(
     kind = copy.last_failure = classify(failure, transaction.stage)
     number, more = failure.errno, 0
     if failure.reply is not None:
-        more = _more_errno(failure.reply, session)
-        number = int(_REPLY_ERRNO[transaction.stage]) if failure.reply.code // 100 == 4 else 0
+        temporary = failure.reply.code // 100 == 4
+        more = _more_errno(failure.reply, session) if temporary else via(session.host)
+        number = int(_REPLY_ERRNO[transaction.stage]) if temporary else 0
     for position, (item, outcome) in enumerate(zip(items, transaction.outcomes, strict=True)):
         if outcome.status == FAILED or (outcome.status == DEFERRED and failure.reply is not None):
             _refused(copy, session, item, transaction, outcome)
@@ -444,7 +461,8 @@ def _spread(
                 _note_address(copy, item)
         else:
             key = keys[0] if kind == HOST else keys[1]
-            item.result.retries.append((key, "update", number, more, failure.text))
+            text = f"{_host_name(session.host)}: {failure.text}"
+            item.result.retries.append((key, "update", number, more, text))
     session.close(say_quit=failure.reply is not None)
     if not failure.permanent and kind != RECIPIENT:
         log_host_line(copy, session, failure.text, failure.errno)

@@ -10,13 +10,13 @@ from angaros.transports.smtp_filter import FilteredSource
 
 
 def test_output_gets_crlf_and_a_last_newline() -> None:
-    assert b"".join(FilteredSource(io.BytesIO(b"a\nb")).body()) == b"a\r\nb\r\n"
-    assert b"".join(FilteredSource(io.BytesIO(b"a\n")).body()) == b"a\r\n"
-    assert b"".join(FilteredSource(io.BytesIO(b"")).body()) == b""
+    assert b"".join(FilteredSource(lambda: io.BytesIO(b"a\nb")).body()) == b"a\r\nb\r\n"
+    assert b"".join(FilteredSource(lambda: io.BytesIO(b"a\n")).body()) == b"a\r\n"
+    assert b"".join(FilteredSource(lambda: io.BytesIO(b"")).body()) == b""
 
 
 def test_output_can_be_sent_twice() -> None:
-    source = FilteredSource(io.BytesIO(b"x\n"))
+    source = FilteredSource(lambda: io.BytesIO(b"x\n"))
     assert [b"".join(source.body()) for _ in range(2)] == [b"x\r\n"] * 2
 
 

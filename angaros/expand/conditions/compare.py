@@ -359,4 +359,4 @@ def parse_first_delivery(p: Parser, name: str) -> Cond:
 
 def parse_queue_running(p: Parser, name: str) -> Cond:
     """True in deliveries that a queue runner started. # Exim spec 11.7 (queue_running)"""
-    return Flag(lambda scope: bool(scope.services.extra.get("queue_running")))
+    return Flag(lambda scope: scope.message is not None and scope.message.queue_running)
