@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from angaros import EXIM_VERSION
+from angaros import VERSION_NUMBER
 from angaros.assembly.reader import Reading, read_config
 from angaros.assembly.wiring import Ports, build_services
 from angaros.config.config import Config
@@ -49,7 +49,7 @@ def read_configuration(
             features=features,
             keep_lines=keep_lines,
             any_caller=harness is not None,
-            version=EXIM_VERSION if harness is None else harness.version,
+            version=VERSION_NUMBER if harness is None else harness.version,
         )
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from angaros import EXIM_VERSION
+from angaros import VERSION_NUMBER
 from angaros.config import trust
 from angaros.config.config import Config, Position
 from angaros.config.macros import Macros
@@ -58,7 +58,7 @@ class Reading:
     any_caller: bool = False
     """Exim's test mode: -C and -D are permitted to any caller."""
     check_acls: bool = True
-    version: str = EXIM_VERSION
+    version: str = VERSION_NUMBER
     """`exim_version` and `$version_number`."""
     real_uid: int | None = None
     """None: of this process."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from angaros import EXIM_VERSION
 from angaros.config import options as kinds
 from angaros.config import values
 from angaros.config.config import Config, DriverInstance
@@ -32,7 +33,7 @@ class View:
     names: bool = True
     """False with -n: values only."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    version: str = "4.99"
+    version: str = EXIM_VERSION
 
     def label(self, name: str, value: str, *, bare: bool = False) -> None:
         """`name = value`; `bare`: no space after the sign for an empty value."""

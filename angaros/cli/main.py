@@ -27,7 +27,7 @@ def run(program: str, arguments: Sequence[str]) -> int:
     if call.mode == "help":
         return _help()
     from angaros.cli.context import Context, open_context
-    from angaros.model.errors import ConfigError
+    from angaros.model.errors import ConfigError, PanicError
 
     try:
         context = open_context(call)
@@ -47,6 +47,9 @@ def run(program: str, arguments: Sequence[str]) -> int:
         return action(context)
     except UsageError as error:
         print(error, file=sys.stderr)
+        return EX_FAIL
+    except PanicError as error:
+        context.services.log.write(str(error), panic=True)
         return EX_FAIL
 
 

@@ -176,7 +176,7 @@ class MainOptions(Options):
     exim_group: str = string("", "Group used once root is dropped", kind=GID)
     exim_path: str = string("", "Where the binary lives, for re-exec")
     exim_user: str = string("", "User used once root is dropped", kind=UID)
-    exim_version: str = string("4.99", "Override the reported version string", since="4.93")
+    exim_version: str = string("4.99-Angaros", "Override the reported version string", since="4.93")
     extra_local_interfaces: str | None = string(None, "Additional addresses regarded as this host", items="string", since="4.21")
     extract_addresses_remove_arguments: bool = boolean(
         True, "With -t, argument addresses are removed rather than added", since="1.92"

@@ -28,6 +28,7 @@ from angaros.daemon.listen import Listener
 from angaros.daemon.privilege import become
 from angaros.daemon.process_info import path_of, write_lines
 from angaros.daemon.shared import CONNECTIONS, DELIVERIES, QUEUE_RUNS, SharedCounters
+from angaros.model.errors import PanicError
 from angaros.model.interfaces import Log, Services
 from angaros.model.message import Message
 from angaros.model.queue_run import QueueRun
@@ -38,6 +39,8 @@ MAX_DELIVERIES = 100
 """Deliveries at once in one worker. Each holds a greenlet and perhaps a connection; the disk and the peers are the bottleneck."""
 MAX_WAITING = 1000
 """Accepted messages that wait in memory for their turn."""
+TIDY_INTERVAL = 86400.0
+"""Seconds between removals of unfinished spool files; they harm nothing but room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class Worker:
         self.connections = 0
         self.deliveries = 0
         self.runs = 0
+        self.tidied: dict[str, float] = {}
+        """Queue -> when its rubbish was removed."""
         self.waiting: deque[Callable[[], None]] = deque()
         self.activities: dict[object, str] = {}
         """What is in hand, for `exiwhat`."""
@@ -127,6 +132,9 @@ class Worker:
         """An error that no caller took: it must be seen."""
         import traceback
 
+        if isinstance(error, PanicError):
+            self.place.log.write(str(error), panic=True)
+            return
         frames = traceback.extract_tb(error.__traceback__)
         where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         self.place.log.write(f"internal error: {type(error).__name__}: {error}{where}", panic=True)
@@ -267,12 +275,22 @@ class Worker:
 
         self.activities[id(request)] = f"running queue {request.queue_name}".rstrip()
         try:
+            self._tidy(request.queue_name)
             run_queue(self.services, request)
         finally:
             self.activities.pop(id(request), None)
             self.runs -= 1
             self.place.counters.add(self.place.slot, QUEUE_RUNS, -1)
             self._leave_if_done()
+
+    def _tidy(self, queue_name: str) -> None:
+        """Once a day: what crashes left in the spool (states S1, S2 of docs/spool-states.md)."""
+        now = self.services.clock.now()
+        if now - self.tidied.get(queue_name, 0.0) >= TIDY_INTERVAL:
+            self.tidied[queue_name] = now
+            removed = self.services.store.remove_rubbish(queue_name)
+            if removed:
+                self.place.log.write(f"{removed} unfinished spool files removed", selector="queue_run")
 
 
 def run_worker(place: Place) -> None:

@@ -32,7 +32,7 @@ from tests.expand.conftest import NOW, shown
             'inside "reduce" item',
         ),
         ("$sender_helo_verified|$dmarc_status|$spf_result|$arc_state|$connection_id", "||||"),
-        ("$exim_version $version_number", "4.99 4.99"),
+        ("$exim_version $version_number", "4.99-Angaros 4.99-Angaros"),
     ],
 )
 def test_newer(text: str, result: str, scope: Scope) -> None:

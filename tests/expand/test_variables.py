@@ -32,7 +32,7 @@ UNSET = {
     "tls_in_resumption": "0", "tls_out_bits": "0", "tls_out_certificate_verified": "0", "tls_out_dane": "no",
     "tls_out_ocsp": "0", "tls_out_resumption": "0", "tls_out_tlsa_usage": "0", "exim_path": "/usr/sbin/exim4",
     "config_file": "/etc/exim4/exim4.conf", "config_dir": "/etc/exim4", "exim_uid": "100", "exim_gid": "101",
-    "exim_version": "4.99", "version_number": "4.99", "compile_number": "1",
+    "exim_version": "4.99-Angaros", "version_number": "4.99-Angaros", "compile_number": "1",
     "tod_bsdinbox": "Sat Nov 21 06:20:37 2026", "tod_epoch": "1795242037", "tod_full": "Sat, 21 Nov 2026 06:20:37 +0000",
     "tod_log": "2026-11-21 06:20:37", "tod_logfile": "20261121", "tod_zone": "+0000", "tod_zulu": "20261121062037Z",
 }  # fmt: skip
