@@ -17,7 +17,8 @@ def configuration(tmp_path: Path) -> Path:
     file = tmp_path / "exim.conf"
     file.write_text(
         f"primary_hostname = mail.example\nspool_directory = {tmp_path}/spool\nlog_file_path = {tmp_path}/%slog\n"
-        f"domainlist missing = lsearch;{tmp_path}/nowhere\nbegin routers\nr:\n  driver = redirect\n  domains = +missing\n  data = :blackhole:\n"
+        f"domainlist missing = lsearch;{tmp_path}/nowhere\n"
+        "begin routers\nr:\n  driver = redirect\n  domains = +missing\n  data = :blackhole:\n"
     )
     file.chmod(0o644)
     return file
