@@ -84,6 +84,9 @@ def build_services(config: Config, site: Site, ports: Ports, harness: Harness | 
     services.extra["host_name"] = _lookup_host_name
     services.extra["ldapauth"] = _ldapauth
     services.extra["queue_size"] = QueueSize(services)
+    services.extra["spf"] = _spf
+    services.extra["spf_lookup"] = _spf_lookup
+    services.extra["authresults"] = {"spf": _spf_authres}
     return services
 
 
@@ -123,6 +126,24 @@ def _ldapauth(query: str, scope: Any) -> bool:
     from angaros.lookups.ldap import ldapauth
 
     return ldapauth(query, scope)
+
+
+def _spf(scope: Any, guess: bool) -> str:
+    from angaros.mailauth.spf_session import evaluate
+
+    return evaluate(scope, guess)
+
+
+def _spf_lookup(sender: str, address: str, scope: Any) -> str:
+    from angaros.mailauth.spf_session import lookup
+
+    return lookup(sender, address, scope)
+
+
+def _spf_authres(scope: Any) -> str:
+    from angaros.mailauth.spf_session import authres
+
+    return authres(scope)
 
 
 def _dns(services: Services) -> Any:

@@ -43,7 +43,6 @@ MISSING: dict[str, str] = {
     "main.max_username_length": _LATER,
     "main.queue_fast_ramp": _LATER,
     "main.queue_run_max": _LATER,
-    "main.spf_smtp_comment_template": "SPF is not built yet",
     "main.tls_early_banner_hosts": _LATER,
     "pipe.use_classresources": _LATER,
     "redirect.sieve_enotify_mailto_owner": "Sieve filters are not built yet",

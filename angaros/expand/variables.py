@@ -44,7 +44,7 @@ STATE: dict[str, str] = {
     "sender_rate_limit": "", "sender_rate_period": "", "sender_verify_failure": "", "sending_ip_address": "",
     "sending_port": "-1", "smtp_command": "", "smtp_command_argument": "", "smtp_count_at_connection_start": "0",
     "smtp_notquit_reason": "", "spam_action": "", "spam_bar": "", "spam_report": "", "spam_score": "", "spam_score_int": "",
-    "spf_guess": "", "spf_header_comment": "", "spf_received": "", "spf_result": "", "spf_result_guessed": "",
+    "spf_guess": "", "spf_header_comment": "", "spf_received": "", "spf_result": "", "spf_result_guessed": "no",
     "spf_smtp_comment": "", "spf_used_domain": "", "srs_recipient": "", "thisaddress": "", "transport_name": "", "value": "",
     "verify_mode": "", "warn_message_delay": "", "warn_message_recipients": "",
 }  # fmt: skip

@@ -100,7 +100,7 @@ def log_arrival(reception: Reception, facts: Facts) -> None:
         early_pipe=facts.early_pipe,
         prdr=facts.prdr,
         chunking=facts.chunking,
-        spf=caches.get("spf_log", ""),
+        spf=message.effects.mailauth.spf.result if message.effects.mailauth.spf is not None else "",
         dkim=caches.get("dkim_log", ""),
         arc=bool(caches.get("arc_log")),
         dmarc=caches.get("dmarc_log", ""),

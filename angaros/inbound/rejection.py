@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from angaros.acl.messages import response
-from angaros.logs.lines import tls_fields
+from angaros.logs.lines import spf_field, tls_fields
 from angaros.logs.peer import host_and_ident
 from angaros.model.outcome import Outcome, Verdict
 from angaros.model.text import concat
@@ -37,6 +37,13 @@ def sender_info(c: Conversation) -> str:
     """`F=<sender> A=auth ` of rejection lines."""
     name = c.session.sender_host_authenticated
     return f"F=<{c.message.sender_address}>{f' A={name}' if name else ''} "
+
+
+def spf_info(c: Conversation) -> str:
+    """`SPF=fail ` of rejection lines, when SPF was looked at and is to be logged."""
+    facts = c.message.effects.mailauth.spf
+    field = spf_field(facts.result, c.log) if facts is not None else ""
+    return f"{field} " if field else ""
 
 
 def write_rejection(
@@ -86,7 +93,7 @@ def refuse(
         host += f" Ci={c.connection_id}"
     info = sender_info(c) if where in WITH_SENDER else ""
     tail = f": {log_text}" if log_text and not verdict.bare_log else ""
-    spf = c.message.effects.caches.get("spf_tag", "")
+    spf = spf_info(c) if where in WITH_SENDER else ""
     write_rejection(
         c,
         verdict,

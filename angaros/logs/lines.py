@@ -82,8 +82,8 @@ def arrival_lines(message: Message, facts: Arrival, log: Log) -> tuple[str, str]
         out.append(f"PRX={session.proxy_local_address}")
     if facts.chunking:
         out.append("K")
-    if facts.spf and log.selected("spf"):
-        out.append(f"SPF={facts.spf}")
+    if facts.spf and (field := spf_field(facts.spf, log)):
+        out.append(field)
     out.append(f"S={facts.size}")
     _content_fields(facts, log, out)
     received = f"Received from {' '.join(out)}"
@@ -93,6 +93,13 @@ def arrival_lines(message: Message, facts: Arrival, log: Log) -> tuple[str, str]
         out.append("for")
         out.extend(facts.recipients)
     return f"{'(=' if facts.fake_reject else '<='} {' '.join(out)}", received
+
+
+def spf_field(result: str, log: Log) -> str:
+    """`SPF=<result>` with `spf_verbose`, `SPF` for a pass with `spf`. Exim spec 53.9, 53.16"""
+    if log.selected("spf_verbose"):
+        return f"SPF={result}"
+    return "SPF" if result == "pass" and log.selected("spf") else ""
 
 
 def _peer_fields(session: Session, facts: Arrival, log: Log, out: list[str]) -> None:

@@ -21,6 +21,10 @@ class SpfFacts:
     """`mailfrom` or `helo`."""
     guessed: bool = False
     """The domain has no record: the result is that of `spf_guess`."""
+    header_comment: str = ""
+    smtp_comment: str = ""
+    received: str = ""
+    """A whole Received-SPF: line."""
 
 
 @dataclass(slots=True)

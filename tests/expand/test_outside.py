@@ -153,7 +153,7 @@ def test_authresults(scope: Scope) -> None:
     assert scope.session is not None
     session = scope.session
     session.sender_host_address, session.sender_host_name, session.host_name_looked_up = "192.0.2.1", "h.example", True
-    scope.services.extra["authresults"] = lambda name, scope: ";\n\tspf=pass"
+    scope.services.extra["authresults"] = {"spf": lambda scope: ";\n\tspf=pass"}
     expected = "Authentication-Results: mx;\n\tiprev=pass (h.example) smtp.remote-ip=192.0.2.1;\n\tspf=pass"
     assert shown("${authresults{mx}}", scope) == expected
 

@@ -13,6 +13,7 @@ from angaros.model.tls import TlsFacts
 from tests.expand.conftest import shown
 
 UNSET = {
+    "spf_result_guessed": "no",
     "acl_narg": "0", "authentication_failed": "0", "av_failed": "0", "body_linecount": "0", "body_zerocount": "0",
     "bounce_return_size_limit": "102400", "dkim_bodylength": "9999999999999", "dkim_created": "0",
     "dkim_expires": "9999999999999", "dkim_key_length": "0", "dkim_key_nosubdomains": "0", "dkim_key_testing": "0",

@@ -40,14 +40,23 @@ def _spf(frame: Frame, argument: str, *, guess: bool) -> Outcome:
     if evaluate is None:
         return _missing(frame, "SPF")
     result = evaluate(frame.scope, guess)
-    return test(_listed(result, argument))
+    return test(_listed(frame, result, argument))
 
 
-def _listed(result: str, argument: str) -> bool:
-    """Whether a list of result words has it; `!word` is true for any other result."""
-    for word in split_list(argument):
-        negated = word.startswith("!")
-        if (word[negated:].strip().lower() == result.lower()) != negated:
+_OLD_NAMES = {"err_perm": "permerror", "err_temp": "temperror", "invalid": "(invalid)"}
+
+
+def _listed(frame: Frame, result: str, argument: str) -> bool:
+    """Whether a list of result words has it; `!word` is true for any other result, and so ends the search. Exim spec 58.4
+
+    A word may be a pattern (`*`) or a lookup, as in other string lists.
+    """
+    for item in split_list(argument):
+        negated = item.startswith("!")
+        word = item[negated:].strip()
+        word = _OLD_NAMES.get(word, word)
+        found = word == result if word.isalpha() else bool(frame.scope.services.lists.match_string(result, word, frame.scope))
+        if found != negated:
             return True
     return False
 
@@ -73,13 +82,10 @@ def dkim_status(frame: Frame, argument: str) -> Outcome:
 
 def dmarc_status(frame: Frame, argument: str) -> Outcome:
     """The DMARC verdict is in the list."""
-    if frame.effects.dmarc_disable_verify:
-        return test(_listed("off", argument))
     evaluate = _evaluator(frame, "dmarc")
     if evaluate is None:
         return _missing(frame, "DMARC")
-    status = evaluate(frame.scope)
-    return test(frame.scope.services.lists.match_string(status, argument, frame.scope).matched)
+    return test(_listed(frame, evaluate(frame.scope), argument))
 
 
 def arc(frame: Frame, words: tuple[str, ...]) -> Outcome:

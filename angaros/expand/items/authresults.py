@@ -1,4 +1,5 @@
-"""`${authresults{authserv-id}}`: the rooms that verify give their parts through `services.extra["authresults"]`."""
+"""`${authresults{authserv-id}}`. The rooms that verify give their parts through `services.extra["authresults"]`: a dict of
+functions from a scope to text, by method."""
 
 from __future__ import annotations
 
@@ -44,13 +45,15 @@ def _auth(scope: Scope) -> list[str]:
     return []
 
 
+PARTS = ("spf", "dkim", "dmarc", "arc")
+"""In this order; what each has to say begins with `;` or is empty."""
+
+
 def do_authresults(arguments: list[str], scope: Scope) -> str:
     """The header line, without its newline. # Exim spec 11.5 (authresults)"""
-    hook = scope.services.extra.get("authresults")
-    more = hook(arguments[0], scope) if hook is not None else ""
     parts = _iprev(scope) + _auth(scope)
-    if more:
-        parts.append(more)
+    hooks = scope.services.extra.get("authresults", {})
+    parts += [hooks[name](scope) for name in PARTS if name in hooks]
     return concat(["Authentication-Results: ", arguments[0], *parts])
 
 
