@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from angaros import VERSION_NUMBER
@@ -22,6 +21,7 @@ from angaros.config.source import Source, config_error
 from angaros.config.users import find_group, find_user
 from angaros.logs.selectors import DEFAULT_SELECTORS, parse_log_selector
 from angaros.model.errors import ConfigError, ExpansionError
+from angaros.model.record import dataclass, field, replace
 
 if TYPE_CHECKING:
     from angaros.config.features import Features

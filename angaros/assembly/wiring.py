@@ -7,13 +7,13 @@ calls `warm` before it forks, so that its workers share the loaded pages.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 from angaros.config.config import Config
 from angaros.config.harness import Harness, PredictableRandom, SystemClock, SystemRandom
 from angaros.config.site import Site
 from angaros.model.interfaces import Courier, Log, Services, Waiter
+from angaros.model.record import dataclass
 
 PARTS = ("dns", "expander", "lists", "lookups", "hints", "acl", "verifier", "store", "courier", "submitter")
 

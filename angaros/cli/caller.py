@@ -5,10 +5,10 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from dataclasses import dataclass
 
 from angaros.config.config import Config
 from angaros.config.site import Site
+from angaros.model.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

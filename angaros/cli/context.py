@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from angaros.cli.caller import Caller, identify
@@ -15,6 +14,7 @@ from angaros.config.environment import WARNING as PURGE_WARNING
 from angaros.config.environment import apply_environment
 from angaros.config.site import Site, read_site
 from angaros.model.errors import ConfigError
+from angaros.model.record import dataclass
 
 if TYPE_CHECKING:
     from angaros.config.harness import Harness

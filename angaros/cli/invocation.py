@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from angaros.inbound.options import Claims
 from angaros.model.queue_run import QueueRun
+from angaros.model.record import dataclass, field
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ Laws:
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -43,6 +44,8 @@ def run(program: str, arguments: Sequence[str]) -> int:
     doing = DOING.get(call.mode, f"exim -{call.mode}")
     answer(context.config, lambda: [doing])
     action: Callable[[Context], int] = _action(call)
+    gc.freeze()
+    gc.enable()
     try:
         return action(context)
     except UsageError as error:
@@ -110,6 +113,7 @@ def _action(call: Invocation) -> Callable[..., int]:
 
 
 def _main(program: str, extra: list[str] | None = None) -> int:
+    gc.disable()  # what is loaded and read until `run` knows what to do stays; nothing of it is worth looking through
     try:
         status = run(program, [*(extra or []), *sys.argv[1:]])
     except KeyboardInterrupt:

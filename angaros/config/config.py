@@ -9,10 +9,10 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from angaros.config.options import Options
+from angaros.model.record import dataclass, field
 
 if TYPE_CHECKING:
     from angaros.config.auth_options import AuthOptions

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field, replace
+
+from angaros.model.record import dataclass, field, replace
 
 SITE_FILE = "/etc/angaros/site.conf"
 

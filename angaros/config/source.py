@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from angaros.config.config import Position
 from angaros.config.macros import MacroError, Macros
 from angaros.model.errors import ConfigError
+from angaros.model.record import dataclass, field
 
 MAX_DEPTH = 100
 """Files included in one another: a file that includes itself must end in an error, not in a lack of file descriptors."""

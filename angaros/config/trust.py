@@ -11,11 +11,11 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from angaros.config.site import Site
 from angaros.config.users import find_group, find_user
 from angaros.model.errors import ConfigError
+from angaros.model.record import dataclass
 
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9_/.-]*\Z")
 _WORLD = stat.S_IWOTH

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import grp
 import pwd
-from dataclasses import dataclass
+
+from angaros.model.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

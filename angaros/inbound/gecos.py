@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from angaros import regex
-from angaros.model.errors import ExpansionError
+from angaros.model.errors import AngarosError
 from angaros.model.interfaces import Services
 from angaros.model.scope import Scope
 
@@ -14,6 +13,8 @@ def full_name(gecos: str, login: str, services: Services) -> str:
     main = services.config.main
     if main.gecos_pattern is None or main.gecos_name is None:
         return name
+    from angaros import regex
+
     try:
         groups = regex.compile(main.gecos_pattern).match(name)
         if groups is None:
@@ -21,6 +22,6 @@ def full_name(gecos: str, login: str, services: Services) -> str:
         scope = Scope(services)
         scope.numeric = groups
         return scope.expand(main.gecos_name)
-    except (regex.RegexError, ExpansionError) as error:
+    except AngarosError as error:
         services.log.write(f"gecos_name: {error}", panic=True)
         return name

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.inbound.options import Claims, Submission
-from angaros.mime.headers import split_headers
 from angaros.model.message import Message
 from angaros.model.scope import Scope
 from angaros.model.session import Session
@@ -66,6 +65,8 @@ def probe_scope(services: Services, options: Submission) -> Scope:
 
 def load_test_message(scope: Scope, path: str) -> None:
     """-bem: the message in a file, headers and body, as if it had been received."""
+    from angaros.mime.headers import split_headers
+
     with open(path.encode("latin-1"), "rb") as file:
         content = text(file.read(MAX_TEST_MESSAGE))
     head, blank, body = content.partition("\n\n")

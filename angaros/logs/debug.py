@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TextIO
+
+from angaros.model.record import dataclass
 
 BAR = "\xe2\x95\x8e"
 """The octets of U+254E: drawn in each fourth column of the indentation."""

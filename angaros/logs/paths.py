@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+
+from angaros.model.record import dataclass
 
 KINDS = ("main", "reject", "panic", "debug", "process")
 

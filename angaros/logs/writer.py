@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from angaros.logs.debug import Debug, indentation
@@ -20,6 +19,7 @@ from angaros.logs.paths import LogPath, parse_log_file_path
 from angaros.logs.selectors import DEFAULT_SELECTORS, parse_log_selector
 from angaros.logs.sinks import LogFile, Syslog
 from angaros.logs.times import tod_log
+from angaros.model.record import dataclass, field
 
 if TYPE_CHECKING:
     from angaros.config.main_options import MainOptions

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from angaros.model.errors import LookupFailure
 from angaros.model.interfaces import LookupResult
+from angaros.model.record import dataclass
 
 if TYPE_CHECKING:
     from angaros.lookups.files import OpenFiles
@@ -76,7 +76,10 @@ class FileRules:
     directory: bool = False
 
 
-def check_file(status: os.stat_result, path: str, kind: str, rules: FileRules = FileRules()) -> None:
+NO_RULES = FileRules()
+
+
+def check_file(status: os.stat_result, path: str, kind: str, rules: FileRules = NO_RULES) -> None:
     """Type, mode, owner and group of a file. Raises `LookupFailure` in Exim's words."""
     if rules.directory:
         if not stat.S_ISDIR(status.st_mode):

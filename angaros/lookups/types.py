@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from angaros.lookups.registry import TYPES
 from angaros.model.errors import LookupFailure
+from angaros.model.record import dataclass
 
 _PARTIAL = re.compile(r"partial([0-9]*)(?:-|\(([^a-zA-Z0-9)]*)\))")
 _WORD = re.compile(r"([^*,]*)(\*@|\*)?(?:,(.*))?\Z", re.S)

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from angaros.model.record import dataclass
 from angaros.model.text import Tainted, like
 
 MAX_ADDRESS = 256

@@ -7,10 +7,10 @@ what `Message` has fields for (`queue_name`, `utf8_downgrade`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from angaros.model.mailauth import MailAuth
+from angaros.model.record import dataclass, field
 
 
 @dataclass(slots=True)

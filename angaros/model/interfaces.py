@@ -7,9 +7,9 @@ line it blocks.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from angaros.model.record import dataclass, field
 from angaros.model.tls import TlsFacts
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ They hang on the message that is being received (`MessageEffects.mailauth`): DMA
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from angaros.model.record import dataclass, field
 
 
 @dataclass(slots=True)

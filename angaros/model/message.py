@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from angaros.model.effects import MessageEffects
+from angaros.model.record import dataclass, field
 from angaros.model.session import Session
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from angaros.model.record import dataclass
 
 
 @dataclass(slots=True)
@@ -27,4 +28,6 @@ class QueueRun:
 
     def as_dict(self) -> dict[str, Any]:
         """For the control channel."""
+        from dataclasses import asdict
+
         return asdict(self)

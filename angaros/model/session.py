@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from angaros.model.effects import ConnectionEffects
+from angaros.model.record import dataclass, field
 from angaros.model.tls import TlsFacts
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from angaros.net.blocking import BlockingStream, BlockingWaiter
+from angaros.net.blocking import BlockingWaiter
+from angaros.net.blocking_streams import BlockingStream
 from angaros.net.loop import LoopWaiter
 from angaros.net.waiting import Cancelled
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from angaros.model.delivery import DeliveryResult
 from angaros.model.errors import Why
-from angaros.net.blocking import BlockingCommand, BlockingStream, BlockingWaiter
+from angaros.net.blocking import BlockingWaiter
+from angaros.net.blocking_streams import BlockingCommand, BlockingStream
 from angaros.smtp.client import ClientFailure, SmtpClient, Timeouts
 from angaros.smtp.transaction import DEFERRED, DONE, FAILED, Envelope, Features, RcptOutcome, Transaction
 from angaros.transports.performing.copying import pieces_of
