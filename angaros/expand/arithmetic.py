@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from angaros.expand.nodes import fail
@@ -125,18 +126,28 @@ _APPLY: dict[str, Callable[[int, int], int]] = {
 }
 
 
+_PLAIN = re.compile(r"(?:0|[1-9][0-9]*)(?:[-+*](?:0|[1-9][0-9]*))+", re.A)
+MAX_PLAIN = 18
+"""Longest text in whose sums of products nothing can overflow, in octets."""
+
+
 def evaluate(text: str, decimal: bool = False) -> int:
     """The value of an expression. `decimal`: a leading 0 means nothing (`eval10`). Raises ExpansionError."""
-    for symbol in "+-*":  # the usual `$n+1` without the machinery
-        left, found, right = text.partition(symbol)
-        if (
-            found
-            and left.isdigit()
-            and right.isdigit()
-            and len(text) < 19
-            and (left[0] != "0" or left == "0")
-            and (right[0] != "0" or right == "0")
-        ):
-            a, b = int(left), int(right)
-            return a + b if symbol == "+" else a - b if symbol == "-" else a * b
+    if len(text) <= MAX_PLAIN and _PLAIN.fullmatch(text):  # the usual `$n+1` and `20*1024` without the machinery
+        total = 0
+        for added in text.split("+"):
+            first, *taken = added.split("-")
+            total += _product(first)
+            for part in taken:
+                total -= _product(part)
+        return total
     return _Evaluator(str(text), decimal).whole()
+
+
+def _product(text: str) -> int:
+    if "*" not in text:
+        return int(text)
+    value = 1
+    for factor in text.split("*"):
+        value *= int(factor)
+    return value

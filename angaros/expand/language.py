@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from angaros.expand.nodes import Constant, Literal, Node, Unfinished, Variable, fail
+from angaros.expand.nodes import Node, Unfinished, Variable, fail
 from angaros.expand.parser import CondParser, ItemParser, Parser
-from angaros.model.errors import ExpansionError
 from angaros.model.scope import Scope
 
 ITEMS: dict[str, str] = {
@@ -174,8 +173,10 @@ class Operator(Node):
 
     __slots__ = ("argument", "function", "inner")
 
-    def __init__(self, function: OperatorFunction, argument: str, inner: Node) -> None:
+    def __init__(self, function: OperatorFunction, argument: str, inner: Node, pure: bool = False) -> None:
         super().__init__()
+        if pure:
+            self.depends = inner.depends
         self.function = function
         self.argument = argument
         self.inner = inner
@@ -264,9 +265,7 @@ class Tables:
             if inner.name in CERTIFICATES:
                 return certificate_operator(name, inner.name)
         function: OperatorFunction = self._get("operators", row)
-        if "p" in flags and isinstance(inner, (Literal, Constant)):
-            return _folded(function, argument, inner)
-        return Operator(function, argument, inner)
+        return Operator(function, argument, inner, "p" in flags)
 
     def variable(self, name: str) -> Callable[[Scope], str] | None:
         """Function of a variable."""
@@ -285,18 +284,6 @@ class Tables:
         from angaros.expand.headers import header_node
 
         return header_node(kind, name)
-
-
-def _folded(function: OperatorFunction, argument: str, inner: Literal | Constant) -> Node:
-    """The operator applied now; left for later when that fails, so that the error comes at its place."""
-    try:
-        return Constant(function(inner.text, argument, _NO_SCOPE))
-    except ExpansionError:
-        return Operator(function, argument, inner)
-
-
-_NO_SCOPE = Scope.__new__(Scope)
-"""Operators marked `p` do not look at the scope."""
 
 
 def names() -> dict[str, Sequence[str]]:

@@ -4,12 +4,13 @@ Laws:
 - A node evaluates itself in a Scope and keeps no state: one tree serves all connections.
 - A branch that is not taken is "skipped": Exim still looks at it, and finds in it what it would find without values. What
   skipping yields is known when the tree is built: `skip_error` (the first error, or None) and `skip_text` (literal text only).
+- `depends` tells what a node's text can depend on. What depends on nothing is evaluated once (`Folded`), when it is first wanted.
 - A syntax error is a node (`Broken`) at the place where it was found: what stands before it is evaluated first, as in Exim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from angaros.model.errors import ExpansionError
@@ -22,6 +23,13 @@ MAX_RESULT = 64 << 20
 """Longest text that one concatenation may make, in octets: nested `map` and `sg` can grow a text without bound."""
 
 
+MAX_FOLDED = 1 << 16
+"""Longest text that a folded node keeps, in octets."""
+
+ITEM, VALUE, NUMERIC, WORLD = 1, 2, 4, 8
+"""Bits of `depends`: `$item`, `$value`, `$0`..., anything else. An item that binds a name takes its bit off."""
+
+
 def fail(message: str, position: int = -1) -> ExpansionError:
     """An error to raise."""
     error = ExpansionError(message)
@@ -32,9 +40,10 @@ def fail(message: str, position: int = -1) -> ExpansionError:
 class Node:
     """A piece of an expansion string."""
 
-    __slots__ = ("position", "skip_error", "skip_text")
+    __slots__ = ("depends", "position", "skip_error", "skip_text")
 
     def __init__(self) -> None:
+        self.depends = WORLD
         self.position = -1
         """Where it begins in the source text."""
         self.skip_error: str | None = None
@@ -54,6 +63,7 @@ class Literal(Node):
         super().__init__()
         self.text = text
         self.skip_text = text
+        self.depends = 0
 
     def eval(self, scope: Scope) -> str:
         return self.text
@@ -68,9 +78,47 @@ class Constant(Node):
         super().__init__()
         self.text = text
         self.skip_text = skip_text
+        self.depends = 0
 
     def eval(self, scope: Scope) -> str:
         return self.text
+
+
+class Folded(Node):
+    """An item that gives the same text wherever it is: evaluated when it is first wanted."""
+
+    __slots__ = ("inner", "text")
+
+    def __init__(self, inner: Node) -> None:
+        super().__init__()
+        self.depends = 0
+        self.inner = inner
+        self.position = inner.position
+        self.skip_text = inner.skip_text
+        self.text: str | None = None
+
+    def eval(self, scope: Scope) -> str:
+        text = self.text
+        if text is None:
+            text = self.inner.eval(scope)
+            if len(text) <= MAX_FOLDED:
+                self.text = text
+        return text
+
+
+def folded(node: Node) -> Node:
+    """The node, evaluated once only if that is right."""
+    if node.depends or node.skip_error is not None or isinstance(node, (Literal, Constant)):
+        return node
+    return Folded(node)
+
+
+def joint(nodes: Iterable[Node | Cond]) -> int:
+    """What several nodes depend on."""
+    bits = 0
+    for node in nodes:
+        bits |= node.depends
+    return bits
 
 
 class Broken(Node):
@@ -91,23 +139,27 @@ class Broken(Node):
 class Sequence_(Node):
     """Nodes one after the other."""
 
-    __slots__ = ("nodes",)
+    __slots__ = ("moving", "nodes", "parts")
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         super().__init__()
         self.nodes = list(nodes)
+        self.parts = [node.text if isinstance(node, Literal) else "" for node in nodes]
+        self.moving = [(index, node) for index, node in enumerate(nodes) if not isinstance(node, Literal)]
+        """All but the literals, with their places."""
+        self.depends = joint(nodes)
         self.skip_error = first_skip_error(nodes)
         self.skip_text = "".join([node.skip_text for node in nodes])
 
     def eval(self, scope: Scope) -> str:
-        parts: list[str] = []
-        append = parts.append
+        parts = self.parts.copy()
+        index = 0
         try:
-            for node in self.nodes:
-                append(node.eval(scope))
+            for index, node in self.moving:
+                parts[index] = node.eval(scope)
         except ExpansionError as error:
             if error.position < 0:
-                error.position = self.nodes[len(parts)].position
+                error.position = self.nodes[index].position
             raise
         text = "".join(parts)
         if len(text) > MAX_RESULT:
@@ -168,10 +220,12 @@ class Call(Node):
 
     __slots__ = ("arguments", "function")
 
-    def __init__(self, function: Callable[[list[str], Scope], str], arguments: Sequence[Node]) -> None:
+    def __init__(self, function: Callable[[list[str], Scope], str], arguments: Sequence[Node], pure: bool = False) -> None:
         super().__init__()
         self.function = function
         self.arguments = arguments
+        if pure:
+            self.depends = joint(arguments)
         self.skip_error = first_skip_error(arguments)
 
     def eval(self, scope: Scope) -> str:
@@ -186,10 +240,14 @@ class Numeric(Node):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
+        self.depends = NUMERIC
 
     def eval(self, scope: Scope) -> str:
         captured = scope.numeric
         return captured[self.number] if self.number < len(captured) else ""
+
+
+_BITS = {"item": ITEM, "value": VALUE}
 
 
 class Variable(Node):
@@ -201,6 +259,7 @@ class Variable(Node):
         super().__init__()
         self.name = name
         self.function = function
+        self.depends = _BITS.get(name, WORLD)
 
     def eval(self, scope: Scope) -> str:
         value = scope.local.get(self.name)
@@ -214,9 +273,12 @@ class Variable(Node):
 class Cond:
     """A condition. `skip_error`: as for nodes."""
 
-    __slots__ = ("sets_value", "skip_error")
+    __slots__ = ("captures", "depends", "sets_value", "skip_error")
 
     def __init__(self) -> None:
+        self.depends = WORLD
+        self.captures = False
+        """When it holds, it has set all of `$0`, `$1`, ..."""
         self.skip_error: str | None = None
         self.sets_value = False
         """It may set `$value` for the `yes` string."""
@@ -249,17 +311,18 @@ class BrokenCond(Cond):
 class Test(Cond):
     """A condition that is a function of its arguments' texts."""
 
-    __slots__ = ("arguments", "function", "negate")
+    __slots__ = ("arguments", "function")
 
-    def __init__(self, function: Callable[[list[str], Scope], bool], arguments: Sequence[Node], negate: bool = False) -> None:
+    def __init__(self, function: Callable[[list[str], Scope], bool], arguments: Sequence[Node], pure: bool = False) -> None:
         super().__init__()
         self.function = function
         self.arguments = arguments
-        self.negate = negate
+        if pure:
+            self.depends = joint(arguments)
         self.skip_error = first_skip_error(arguments)
 
     def eval(self, scope: Scope) -> bool:
-        return self.function([node.eval(scope) for node in self.arguments], scope) is not self.negate
+        return self.function([node.eval(scope) for node in self.arguments], scope)
 
 
 class Not(Cond):
@@ -270,6 +333,7 @@ class Not(Cond):
     def __init__(self, inner: Cond) -> None:
         super().__init__()
         self.inner = inner
+        self.depends = inner.depends
         self.skip_error = inner.skip_error
         self.sets_value = inner.sets_value
 

@@ -11,7 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from angaros.expand.nodes import Broken, BrokenCond, Cond, CutAtNul, Literal, Node, Not, Numeric, Unfinished, Variable, sequence
+from angaros.expand.nodes import (
+    Broken,
+    BrokenCond,
+    Cond,
+    CutAtNul,
+    Literal,
+    Node,
+    Not,
+    Numeric,
+    Unfinished,
+    Variable,
+    folded,
+    sequence,
+)
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -194,7 +207,7 @@ class Parser:
             node = self._plain_variable()
         elif ch == "{":
             self.pos += 1
-            node = self._braced()
+            node = folded(self._braced())
         elif ch in DIGITS and ch:
             node = Numeric(self._number())
         else:

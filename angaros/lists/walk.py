@@ -105,20 +105,23 @@ class Walk:
     def along(self, items: Sequence[str], name: str) -> ListMatch:
         """Walk items that are split already; `name` is what the debugging lines call the list."""
         self.name = name
-        self.label = label = f"{self.subject.label} in {name}?"
-        scope = self.scope
+        scope, tracing = self.scope, self.tracing
         depth = scope.depth
-        self.trace(label)
+        if tracing:
+            self.label = f"{self.subject.label} in {name}?"
+            scope.trace("lists", self.label)
         for item in items:
             scope.depth = depth + 1
-            self.trace(f"list element: {visible(item)}")
-            self.negative, pattern = sign(item)
+            if tracing:
+                scope.trace("lists", f"list element: {visible(item)}")
+            self.negative, pattern = sign(item) if item[:1] == "!" else (False, item)
             found = self._item(item, pattern)
             if found is not None:
                 scope.depth = depth
                 return found
         scope.depth = depth
-        self.trace(f"{label} {'yes' if self.negative else 'no'} (end of list)")
+        if tracing:
+            scope.trace("lists", f"{self.label} {'yes' if self.negative else 'no'} (end of list)")
         return MATCH if self.negative else NO_MATCH
 
     def _item(self, item: str, pattern: str) -> ListMatch | None:
@@ -150,7 +153,8 @@ class Walk:
 
     def _verdict(self, found: ListMatch, item: str, where: str) -> ListMatch:
         """The item matched: its sign decides."""
-        self.trace(f'{self.label} {"no" if self.negative else "yes"} (matched "{item}"{where})')
+        if self.tracing:
+            self.scope.trace("lists", f'{self.label} {"no" if self.negative else "yes"} (matched "{item}"{where})')
         return ListMatch(False, found.data, found.key) if self.negative else found
 
     def _test(self, item: str, pattern: str, in_file: bool = False) -> ListMatch | None:
@@ -216,7 +220,9 @@ class Walk:
         scope = self.scope
         depth = scope.depth
         text = self._named_text(pattern)
-        self.trace(f" start sublist {pattern[1:]}")
+        tracing = self.tracing
+        if tracing:
+            self.trace(f" start sublist {pattern[1:]}")
         suffix = " - cached"
         found = self.cache.get(self.subject, pattern[1:], scope)
         if found is not None:
@@ -231,11 +237,13 @@ class Walk:
                 scope.depth = depth
                 return self._deferred(item, str(error))
             scope.depth = depth
-            self.trace(f" end sublist {pattern[1:]}")
+            if tracing:
+                self.trace(f" end sublist {pattern[1:]}")
             self._keep(pattern, found)
         if not found.matched:
             return None
-        self.trace(f'{self.label} {"no" if self.negative else "yes"} (matched "{item}"{suffix})')
+        if tracing:
+            self.trace(f'{self.label} {"no" if self.negative else "yes"} (matched "{item}"{suffix})')
         return ListMatch(False, found.data) if self.negative else found
 
     def _named_text(self, pattern: str) -> str:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_CACHED = 2000
 """Results kept for one session; then all are dropped, so that a hostile peer cannot fill the memory."""
 NOT_FOUND = LookupResult(None)
+_UNREAD = frozenset({"no", "no_rd"})
+"""`cache=` options under which no cached result is used."""
 
 Entry = tuple[tuple[str, ...], LookupResult, float]
 """Options, result, time when it ends (0: never)."""
@@ -116,13 +118,21 @@ class LookupEngine:
 
     def _once(self, spec: TypeSpec, key: str, source: str, scope: Scope) -> LookupResult:
         """One key, perhaps from the cache."""
-        options = tuple(part for part in spec.options if part[:6] != "cache=" and part != "ret=key")
-        modes = {part[6:] for part in spec.options if part[:6] == "cache="}
+        options: tuple[str, ...] = ()
+        modes: frozenset[str] = frozenset()
+        if spec.options:
+            options = tuple(part for part in spec.options if part[:6] != "cache=" and part != "ret=key")
+            modes = frozenset(part[6:] for part in spec.options if part[:6] == "cache=")
         cache = self._store(scope)
         where = (spec.name, str(source), str(key))
         entry = cache.get(where)
         now = scope.services.clock.monotonic() if entry is not None and entry[2] else 0.0
-        if entry is not None and not modes & {"no", "no_rd"} and entry[0] == options and not (entry[2] and entry[2] < now):
+        if (
+            entry is not None
+            and not (modes and modes & {"no", "no_rd"})
+            and entry[0] == options
+            and not (entry[2] and entry[2] < now)
+        ):
             return entry[1]
         self._check_quoting(spec, key, scope)
         present = self._present.get(spec.name)

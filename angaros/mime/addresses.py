@@ -328,6 +328,15 @@ def extract_address(text: str, rules: AddressRules = DEFAULT_RULES, *, allow_nul
     return Extracted(like(address, text), "", start, end, len(local) + 1 if domain else 0)
 
 
+def simple_address(text: str) -> tuple[str, str] | None:
+    """Local part and domain of an address as nearly all are, `a@b` or `Some Name <a@b>`; None: ask `extract_address`."""
+    match = _SIMPLE.match(text) if len(text) <= MAX_ADDRESS else None
+    if match is None:
+        return None
+    local, domain = (match[1], match[2]) if match[1] is not None else (match[3], match[4])
+    return like(local, text), like(domain, text)
+
+
 def group_start(text: str, pos: int = 0) -> int:
     """Position after the colon of a group's name (`phrase:`) that begins at `pos`; -1 when there is none. # RFC 5322 3.4"""
     reader = _Reader(text, pos, DEFAULT_RULES)

@@ -81,12 +81,13 @@ def _make(cls: Any, frozen: bool) -> Any:
     members["_record_fields"] = fields
     members["__dataclass_fields__"] = _StandardFields(fields)
     members["__match_args__"] = tuple(fields)
-    members.setdefault("__init__", _init(fields, frozen, hasattr(cls, "__post_init__")))
     members["_record_key"] = _key([name for name, given in fields.items() if given.compare])
     for name, function in (_FROZEN if frozen else _SHARED).items():
         members.setdefault(name, function)
     made: Any = type(cls)(cls.__name__, cls.__bases__, members)
     made.__qualname__ = cls.__qualname__
+    if "__init__" not in members:
+        made.__init__ = _init(made, fields, frozen)
     return made
 
 
@@ -94,9 +95,11 @@ def _key(names: list[str]) -> Callable[[Any], Any]:
     return staticmethod(attrgetter(*names)) if names else staticmethod(lambda _: ())
 
 
-def _init(fields: dict[str, _Default], frozen: bool, post: bool) -> Any:
+def _init(cls: Any, fields: dict[str, _Default], frozen: bool) -> Any:
     """`__init__`, compiled; its source has nothing but the fields' names in it."""
-    known: dict[str, Any] = {"_MISSING": _MISSING, "_set": object.__setattr__}
+    known: dict[str, Any] = {"_MISSING": _MISSING}
+    if frozen:
+        known.update({f"_s_{name}": getattr(cls, name).__set__ for name in fields})
     head, body = ["self"], []
     for name, given in fields.items():
         value = name
@@ -109,8 +112,8 @@ def _init(fields: dict[str, _Default], frozen: bool, post: bool) -> Any:
             head.append(f"{name}=_d_{name}")
         else:
             head.append(name)
-        body.append(f"_set(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
-    body.append("self.__post_init__()" if post else "pass")
+        body.append(f"_s_{name}(self, {value})" if frozen else f"self.{name} = {value}")
+    body.append("self.__post_init__()" if hasattr(cls, "__post_init__") else "pass")
     exec(f"def __init__({', '.join(head)}):\n " + "\n ".join(body), known)
     return known["__init__"]
 

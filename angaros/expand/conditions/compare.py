@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from angaros.expand.ip import ip_version
 from angaros.expand.limits import permitted
-from angaros.expand.nodes import BrokenCond, Cond, Node, Test, fail
+from angaros.expand.nodes import BrokenCond, Cond, Node, Test, fail, joint
 from angaros.expand.parser import Parser
 from angaros.model.errors import ExpansionError
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from angaros.model.scope import Scope
 
 MAX_INTEGER = (1 << 63) - 1
+MAX_DIGITS = 19
+"""Numbers with fewer digits than this cannot be too large."""
 _SUFFIXES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _WHITE = " \t\n\v\f\r"
 
@@ -41,12 +43,12 @@ def read_arguments(p: Parser, name: str, count: int) -> list[Node]:
     return nodes
 
 
-def tests(count: int, function: Callable[[list[str], Scope], bool]) -> Callable[[Parser, str], Cond]:
+def tests(count: int, function: Callable[[list[str], Scope], bool], pure: bool = False) -> Callable[[Parser, str], Cond]:
     """Parser of a condition with `count` arguments."""
 
     def parse(p: Parser, name: str) -> Cond:
         nodes = read_arguments(p, name, count)
-        return BrokenCond(nodes) if p.broken else Test(function, nodes)
+        return BrokenCond(nodes) if p.broken else Test(function, nodes, pure)
 
     return parse
 
@@ -64,6 +66,8 @@ _LOWER = {code: code + 32 for code in range(65, 91)}
 
 def integer(text: str) -> int:
     """A number with its K, M or G. # Exim spec 11.7 (=)"""
+    if len(text) < MAX_DIGITS and text.isdigit() and text.isascii():
+        return int(text)
     stripped = text.strip(_WHITE)
     if not stripped:
         return 0
@@ -119,6 +123,7 @@ class Compare(Cond):
         self.before = before
         self.left = left
         self.right = right
+        self.depends = left.depends | right.depends
         self.skip_error = left.skip_error or right.skip_error
 
     def eval(self, scope: Scope) -> bool:
@@ -176,7 +181,7 @@ class Bool(Test):
     __slots__ = ()
 
     def __init__(self, arguments: Sequence[Node]) -> None:
-        super().__init__(lambda texts, _scope: strict_bool(texts[0]), arguments)
+        super().__init__(lambda texts, _scope: strict_bool(texts[0]), arguments, pure=True)
         if self.skip_error is None:
             try:
                 strict_bool(arguments[0].skip_text)
@@ -190,7 +195,7 @@ def parse_bool(p: Parser, name: str) -> Cond:
     return BrokenCond(nodes) if p.broken else Bool(nodes)
 
 
-parse_bool_lax = tests(1, lambda texts, scope: lax_bool(texts[0]))
+parse_bool_lax = tests(1, lambda texts, scope: lax_bool(texts[0]), pure=True)
 
 
 # --- and, or -----------------------------------------------------------------------------------------------------------
@@ -209,6 +214,7 @@ class Combined(Cond):
         self.tail_error = tail_error
         """What is wrong after the last one."""
         self.sets_value = any(condition.sets_value for condition in conditions)
+        self.depends = joint(conditions)
         errors = [self._inner(condition.skip_error) for condition in conditions]
         self.rest_errors = [next((e for e in errors[index + 1 :] if e), tail_error) for index in range(len(errors))]
         self.skip_error = next((e for e in errors if e), tail_error)
@@ -321,9 +327,9 @@ def _is_ip(texts: list[str], versions: tuple[int, ...]) -> bool:
     return ip_version(texts[0]) in versions
 
 
-parse_isip = tests(1, lambda texts, scope: _is_ip(texts, (4, 6)))
-parse_isip4 = tests(1, lambda texts, scope: _is_ip(texts, (4,)))
-parse_isip6 = tests(1, lambda texts, scope: _is_ip(texts, (6,)))
+parse_isip = tests(1, lambda texts, scope: _is_ip(texts, (4, 6)), pure=True)
+parse_isip4 = tests(1, lambda texts, scope: _is_ip(texts, (4,)), pure=True)
+parse_isip6 = tests(1, lambda texts, scope: _is_ip(texts, (6,)), pure=True)
 
 
 def _exists(texts: list[str], scope: Scope) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.expand.conditions.compare import ascii_lower, read_arguments
-from angaros.expand.nodes import BrokenCond, Cond, Literal, Node, fail, first_skip_error
+from angaros.expand.nodes import ITEM, BrokenCond, Cond, Node, fail, first_skip_error
 from angaros.expand.parser import Parser
 from angaros.lists.parse import split_list
 from angaros.model.errors import AngarosError, ExpansionError, ListDefer
@@ -26,6 +26,8 @@ class Match(Cond):
         self.pattern = pattern
         self.compiled: Regex | None = None
         """The pattern, once it was used, when it is constant."""
+        self.captures = True
+        self.depends = subject.depends | pattern.depends
         self.skip_error = subject.skip_error or pattern.skip_error
 
     def eval(self, scope: Scope) -> bool:
@@ -44,7 +46,7 @@ class Match(Cond):
             compiled = regex.compile(self.pattern.eval(scope))
         except regex.RegexError as error:
             raise fail(str(error)) from None
-        if isinstance(self.pattern, Literal):
+        if self.pattern.depends == 0:
             self.compiled = compiled
         return compiled
 
@@ -130,6 +132,7 @@ class InList(Cond):
         self.items = items
         self.caseless = caseless
         self.sets_value = True
+        self.depends = subject.depends | items.depends
         self.skip_error = subject.skip_error or items.skip_error
 
     def eval(self, scope: Scope) -> bool:
@@ -164,6 +167,7 @@ class ForEach(Cond):
         self.stop = name.startswith("forany")
         self.json = "_json" in name
         self.strings = name.endswith("_jsons")
+        self.depends = source.depends | condition.depends & ~ITEM
 
     def _items(self, text: str) -> list[str]:
         if not self.json:

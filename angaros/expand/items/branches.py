@@ -6,7 +6,7 @@ raised at its place: before the other is evaluated, or after. # Exim spec 11.5 (
 
 from __future__ import annotations
 
-from angaros.expand.nodes import Node, fail, sequence
+from angaros.expand.nodes import VALUE, Node, fail, sequence
 from angaros.expand.parser import Parser
 from angaros.model.errors import ForcedFailure
 from angaros.model.scope import Scope
@@ -30,6 +30,21 @@ class Branches:
         self.after_no: str | None = None
         self.skip_error: str | None = None
         self.skip_text = ""
+
+    @property
+    def yes_depends(self) -> int:
+        """What the first string depends on."""
+        return 0 if self.yes is None else self.yes.depends
+
+    @property
+    def no_depends(self) -> int:
+        """What the second string depends on."""
+        return 0 if self.no is None else self.no.depends
+
+    @property
+    def depends(self) -> int:
+        """What both depend on, `$value` being set in the first."""
+        return self.yes_depends & ~VALUE | self.no_depends
 
     def when_true(self, default: str, scope: Scope) -> str:
         """The first string; `default` when there is none."""

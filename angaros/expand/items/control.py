@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.expand.items.branches import Branches, parse_branches
-from angaros.expand.nodes import Call, Cond, Node, fail
+from angaros.expand.nodes import NUMERIC, Call, Cond, Node, fail
 from angaros.expand.parser import Parser
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ ACL_ARGUMENTS = 10
 class If(Node):
     """`${if condition {yes}{no}}`. `$1`... and `$value` that the condition sets hold inside only."""
 
-    __slots__ = ("branches", "condition")
+    __slots__ = ("branches", "condition", "sets_value", "yes")
 
     def __init__(self, condition: Cond, branches: Branches) -> None:
         super().__init__()
@@ -26,17 +26,25 @@ class If(Node):
         self.branches = branches
         self.skip_error = condition.skip_error or branches.skip_error
         self.skip_text = branches.skip_text
+        # A pattern that matched sets all numbers; when it did not, those from before hold.
+        yes = branches.yes_depends & ~NUMERIC if condition.captures else branches.yes_depends
+        self.depends = condition.depends | yes | branches.no_depends
+        self.sets_value = condition.sets_value
+        self.yes = branches.yes if branches.after_yes is None else None
+        """The first string, when nothing can be wrong after it."""
 
     def eval(self, scope: Scope) -> str:
         numeric = scope.numeric
-        value = scope.local.get("value") if self.condition.sets_value else None
+        sets_value = self.sets_value
+        value = scope.local.get("value") if sets_value else None
         try:
             if self.condition.eval(scope):
-                return self.branches.when_true("true", scope)
+                yes = self.yes
+                return self.branches.when_true("true", scope) if yes is None else yes.eval(scope)
             return self.branches.when_false(scope)
         finally:
             scope.numeric = numeric
-            if self.condition.sets_value:
+            if sets_value:
                 restore_value(scope, value)
 
 

@@ -6,10 +6,11 @@ The groups in braces are therefore read once, and both meanings are built on the
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from angaros.expand.items.branches import Branches, finish_branches, parse_branches
-from angaros.expand.nodes import Broken, Literal, Node, fail, first_skip_error
+from angaros.expand.nodes import Broken, Literal, Node, fail, first_skip_error, joint
 from angaros.expand.parser import DIGITS, SPACE, Parser, unescape
 from angaros.model.text import like
 
@@ -35,28 +36,35 @@ def to_number(text: str) -> int:
 # --- Meaning -----------------------------------------------------------------------------------------------------------
 
 
+_SPACES = "[ \\t\\n\\v\\f\\r]*"
+_PAIR = re.compile(
+    rf'{_SPACES}([^ \t\n\v\f\r=]*){_SPACES}(?:={_SPACES})?("(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^" \t\n\v\f\r][^ \t\n\v\f\r]*|)', re.S
+)
+
+
 def keyed(data: str, key: str) -> str | None:
     """The value of `key` in `key=value key="quoted value" ...`. # Exim spec 11.5 (extract)"""
-    wanted = str(key).lower()
-    pos, end = 0, len(data)
-    while True:
-        while pos < end and data[pos] in SPACE:
-            pos += 1
-        if pos >= end:
+    text, wanted = str(data), str(key).lower()
+    if '"' not in text and "= " not in text and text.isascii() and text.isprintable():
+        words = text.split()
+        for word in words:
+            name, equals, value = word.partition("=")
+            if not name or not equals:
+                break
+            if name.lower() == wanted:
+                return like(value, data)
+        else:
             return None
-        start = pos
-        while pos < end and data[pos] not in SPACE and data[pos] != "=":
-            pos += 1
-        name = data[start:pos]
-        while pos < end and data[pos] in SPACE:
-            pos += 1
-        if pos < end and data[pos] == "=":
-            pos += 1
-            while pos < end and data[pos] in SPACE:
-                pos += 1
-        value, pos = dequote(data, pos)
-        if str(name).lower() == wanted:
-            return like(value, data)
+    pos, end = 0, len(text.rstrip(" \t\n\v\f\r"))
+    match = _PAIR.match
+    while pos < end:
+        pair = match(text, pos)
+        if pair is None or pair.end() == pos:
+            return None
+        pos = pair.end()
+        if pair[1].lower() == wanted:
+            return like(dequote(pair[2], 0)[0], data)
+    return None
 
 
 def dequote(data: str, pos: int) -> tuple[str, int]:
@@ -112,6 +120,10 @@ class Form:
         self.nodes = nodes
         self.branches = branches
 
+    def depends(self) -> int:
+        """What its text depends on."""
+        return joint(self.nodes) | self.branches.depends
+
 
 class Extract(Node):
     """`${extract{key}{data}...}` or `${extract{number}{separators}{data}...}`."""
@@ -125,6 +137,11 @@ class Extract(Node):
         self.by_number = by_number
         text = key.text.strip(" \t\n\v\f\r") if isinstance(key, Literal) else ""
         self.number = to_number(text) if is_number(text) else None
+        self.depends = key.depends
+        if not text or self.number is None:
+            self.depends |= by_name.depends()
+        if not text or self.number is not None:
+            self.depends |= by_number.depends()
         """The number, when it is constant."""
 
     def eval(self, scope: Scope) -> str:
@@ -152,6 +169,7 @@ class ExtractJson(Node):
         self.nodes = nodes
         self.strings = strings
         self.branches = branches
+        self.depends = joint(nodes) | branches.depends
 
     def eval(self, scope: Scope) -> str:
         from angaros.expand import jsontext
@@ -256,6 +274,7 @@ class ListExtract(Node):
         self.number = number
         self.data = data
         self.branches = branches
+        self.depends = number.depends | data.depends | branches.depends
         self.skip_error = number.skip_error or _number_error(number.skip_text) or data.skip_error or branches.skip_error
         self.skip_text = branches.skip_text
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from angaros.expand.items.control import restore_value
-from angaros.expand.nodes import Cond, Literal, Node, fail, first_skip_error
+from angaros.expand.nodes import ITEM, VALUE, Cond, Literal, Node, fail, first_skip_error, joint
 from angaros.expand.parser import Parser
 from angaros.lists.parse import split_list, take_separator
 from angaros.model.errors import ExpansionError
@@ -37,6 +37,8 @@ class Each(Node):
         self.source = source
         self.condition = condition
         self.expression = expression
+        body = condition or expression
+        self.depends = source.depends | (body.depends if body is not None else 0) & ~ITEM
 
     def eval(self, scope: Scope) -> str:
         text = self.source.eval(scope)
@@ -174,6 +176,7 @@ class Reduce(Node):
         self.source = source
         self.start = start
         self.expression = expression
+        self.depends = source.depends | start.depends | expression.depends & ~(ITEM | VALUE)
 
     def eval(self, scope: Scope) -> str:
         text = self.source.eval(scope)
@@ -234,6 +237,7 @@ class Sort(Node):
         self.comparator = comparator
         self.extractor = extractor
         self.extractor_text = extractor_text
+        self.depends = joint((source, comparator)) | extractor.depends & ~ITEM
         self.skip_error = first_skip_error([source, comparator, extractor])
         if self.skip_error is None and isinstance(comparator, Literal):
             self.skip_error = _comparator_error(comparator.text)

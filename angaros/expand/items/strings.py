@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from angaros.expand.nodes import Call, Node, fail
+from angaros.expand.nodes import Call, Node, fail, first_skip_error, joint
 from angaros.expand.parser import Parser
 from angaros.model.errors import ExpansionError
 from angaros.model.text import Tainted, like
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
+    from angaros.regex import Regex
 
 HASH_CODES = "abcdefghijklmnopqrtsuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 """Exim's order (t before s)."""
@@ -66,11 +68,20 @@ def text_hash(subject: str, length: int, limit: int) -> str:
         return ""
     octets = subject.encode("latin-1")
     folded = list(octets[:length])
-    for index in range(length, len(octets)):
-        code = octets[index]
-        turn = (code + index) % 8
-        folded[index % length] ^= ((code << turn) | (code >> (8 - turn))) & 0xFF
+    rotated, index, place = _rotations(), length, 0
+    for code in octets[length:]:
+        folded[place] ^= rotated[(code + index) & 7][code]
+        index += 1
+        place += 1
+        if place == length:
+            place = 0
     return like("".join([HASH_CODES[code % limit] for code in folded]), subject)
+
+
+@lru_cache(maxsize=1)
+def _rotations() -> list[bytes]:
+    """Each octet, its bits turned left by 0 to 7 places."""
+    return [bytes((code << turn | code >> (8 - turn)) & 0xFF for code in range(256)) for turn in range(8)]
 
 
 def number_hash(subject: str, first: int, second: int) -> str:
@@ -132,6 +143,7 @@ class NumberedItem(Node):
         self.name = name
         self.function, self.signed, _ = NUMBERED[name]
         self.arguments = arguments
+        self.depends = joint(arguments)
         self.skip_error = _skip_numbers(self, arguments)
 
     def numbers(self, texts: Sequence[str]) -> list[int]:
@@ -180,7 +192,7 @@ def do_tr(arguments: list[str], scope: Scope) -> str:
 def parse_tr(p: Parser, name: str) -> Node:
     """# Exim spec 11.5 (tr)"""
     arguments = p.arguments(name, 3, 3)
-    return p.unfinished(arguments) if p.broken else Call(do_tr, arguments)
+    return p.unfinished(arguments) if p.broken else Call(do_tr, arguments, pure=True)
 
 
 def do_listquote(arguments: list[str], scope: Scope) -> str:
@@ -201,7 +213,7 @@ def parse_listquote(p: Parser, name: str) -> Node:
     arguments = p.arguments(name, 2, 2)
     if p.broken:
         return p.unfinished(arguments)
-    node = Call(do_listquote, arguments)
+    node = Call(do_listquote, arguments, pure=True)
     node.skip_text = quote_separator(arguments[0].skip_text, arguments[1].skip_text)  # Exim quotes where it skips, too
     return node
 
@@ -222,7 +234,7 @@ def do_hmac(arguments: list[str], scope: Scope) -> str:
 def parse_hmac(p: Parser, name: str) -> Node:
     """# Exim spec 11.5 (hmac)"""
     arguments = p.arguments(name, 3, 3)
-    return p.unfinished(arguments) if p.broken else Call(do_hmac, arguments)
+    return p.unfinished(arguments) if p.broken else Call(do_hmac, arguments, pure=True)
 
 
 # --- imapfolder --------------------------------------------------------------------------------------------------------
@@ -280,19 +292,54 @@ def parse_imapfolder(p: Parser, name: str) -> Node:
 # --- sg ----------------------------------------------------------------------------------------------------------------
 
 
-def do_sg(arguments: list[str], scope: Scope) -> str:
-    """All matches replaced, the replacement expanded anew for each. # Exim spec 11.5 (sg)"""
-    from angaros import regex
+PLAIN_PATTERN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@_ ,;:=/<>%&~\"'`!\n\t")
+"""Characters that stand for themselves in a regular expression."""
 
-    subject, pattern, replacement = arguments
-    try:
-        compiled = regex.compile(pattern)
-    except regex.RegexError as error:
-        raise fail(str(error)) from None
-    if "$" not in replacement and "\\" not in replacement:
-        replaced = compiled.replace_all(subject, replacement)
-        if replaced is not None:
-            return like(replaced, subject, replacement)
+
+class Substitute(Node):
+    """`${sg{subject}{pattern}{replacement}}`. # Exim spec 11.5 (sg)"""
+
+    __slots__ = ("compiled", "pattern", "replacement", "subject")
+
+    def __init__(self, subject: Node, pattern: Node, replacement: Node) -> None:
+        super().__init__()
+        self.subject = subject
+        self.pattern = pattern
+        self.replacement = replacement
+        self.compiled: Regex | None = None
+        """The pattern, once it was used, when it is constant."""
+        if "$" not in replacement.skip_text and "\\" not in replacement.skip_text:
+            self.depends = joint((subject, pattern, replacement))
+        self.skip_error = first_skip_error((subject, pattern, replacement)) or _pattern_error(pattern.skip_text)
+
+    def eval(self, scope: Scope) -> str:
+        subject, pattern, replacement = self.subject.eval(scope), self.pattern.eval(scope), self.replacement.eval(scope)
+        plain = "$" not in replacement and "\\" not in replacement
+        if plain and pattern and PLAIN_PATTERN.issuperset(pattern):
+            return like(str(subject).replace(pattern, replacement), subject, replacement)
+        compiled = self.compiled or self._compile(pattern)
+        if plain:
+            replaced = compiled.replace_all(subject, replacement)
+            if replaced is not None:
+                return like(replaced, subject, replacement)
+        return replace_each(compiled, subject, replacement, scope)
+
+    def _compile(self, pattern: str) -> Regex:
+        from angaros import regex
+
+        try:
+            compiled = regex.compile(pattern)
+        except regex.RegexError as error:
+            raise fail(str(error)) from None
+        if self.pattern.depends == 0:
+            self.compiled = compiled
+        return compiled
+
+
+def replace_each(compiled: Regex, subject: str, replacement: str, scope: Scope) -> str:
+    """All matches replaced, the replacement expanded anew for each."""
+    from angaros.regex import NOTEMPTY_ATSTART_ANCHORED
+
     saved = scope.numeric
     octets = subject.encode("latin-1")
     parts: list[str] = []
@@ -314,7 +361,7 @@ def do_sg(arguments: list[str], scope: Scope) -> str:
             scope.numeric = tuple([subject[s:e] if s >= 0 else "" for s, e in found])
             parts.append(scope.expand(replacement))
             position = end
-            options = regex.NOTEMPTY_ATSTART_ANCHORED if start == end else 0
+            options = NOTEMPTY_ATSTART_ANCHORED if start == end else 0
     finally:
         scope.numeric = saved
     parts.append(subject[position:])
@@ -326,10 +373,7 @@ def parse_sg(p: Parser, name: str) -> Node:
     arguments = p.arguments(name, 3, 3)
     if p.broken:
         return p.unfinished(arguments)
-    node = Call(do_sg, arguments)
-    if node.skip_error is None:
-        node.skip_error = _pattern_error(arguments[1].skip_text)
-    return node
+    return Substitute(*arguments)
 
 
 def _pattern_error(pattern: str) -> str | None:

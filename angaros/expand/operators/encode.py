@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from angaros.expand.addresses import extract
 from angaros.expand.nodes import fail
+from angaros.mime.addresses import simple_address
 from angaros.model.text import like
 
 if TYPE_CHECKING:
@@ -240,12 +241,18 @@ def do_address(text: str, argument: str, scope: Scope) -> str:
 
 def do_domain(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (domain)"""
+    simple = simple_address(text)
+    if simple is not None:
+        return simple[1]
     found = extract(text, scope)
     return found.address[found.domain :] if found.domain else ""
 
 
 def do_local_part(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (local_part)"""
+    simple = simple_address(text)
+    if simple is not None:
+        return simple[0]
     found = extract(text, scope)
     return found.address[: found.domain - 1] if found.domain else found.address
 

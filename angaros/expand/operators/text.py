@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _UPPER = {code: code - 32 for code in range(97, 123)}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_QUOTE_FREE = _PLAIN | frozenset("_-.")
+_LOCAL_PART_FREE = _PLAIN | frozenset("!#$%&'*+-/=?^_`{|}~.")
 _PRINTING_ESCAPES = {"\n": "\\n", "\r": "\\r", "\f": "\\f", "\v": "\\v", "\b": "\\b"}
 HEADER_WRAP_COLUMNS = 80
 HEADER_WRAP_LIMIT = 998
@@ -27,12 +29,12 @@ TAB_WIDTH = 8
 
 def do_lc(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (lc)"""
-    return like(ascii_lower(text), text)
+    return text.lower() if text.isascii() else like(ascii_lower(text), text)
 
 
 def do_uc(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (uc)"""
-    return like(text.upper() if text.isascii() else str(text).translate(_UPPER), text)
+    return text.upper() if text.isascii() else like(str(text).translate(_UPPER), text)
 
 
 def do_strlen(text: str, argument: str, scope: Scope) -> str:
@@ -83,7 +85,7 @@ def do_hexquote(text: str, argument: str, scope: Scope) -> str:
 
 def do_quote(text: str, argument: str, scope: Scope) -> str:
     """In double quotes unless it is a plain word. # Exim spec 11.6 (quote)"""
-    if text and all(ch in _PLAIN or ch in "_-." for ch in text):
+    if text and _QUOTE_FREE.issuperset(text):
         return text
     parts = {"\n": "\\n", "\r": "\\r", "\\": "\\\\", '"': '\\"'}
     return like('"' + "".join([parts.get(ch, ch) for ch in text]) + '"', text)
@@ -102,7 +104,7 @@ def do_quote_lookup(text: str, argument: str, scope: Scope) -> str:
 def do_quote_local_part(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (quote_local_part) # RFC 5322 3.2.4"""
     needed = not text or text[0] == "." or text[-1] == "."
-    if not needed and all(ch in _PLAIN or ch in "!#$%&'*+-/=?^_`{|}~." for ch in text):
+    if not needed and _LOCAL_PART_FREE.issuperset(text):
         return text
     parts: list[str] = ['"']
     for ch in text:
@@ -118,6 +120,8 @@ def do_quote_local_part(text: str, argument: str, scope: Scope) -> str:
 
 def do_rxquote(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (rxquote)"""
+    if _PLAIN.issuperset(text):
+        return text
     return like("".join([ch if ch in _PLAIN else "\\" + ch for ch in text]), text)
 
 
