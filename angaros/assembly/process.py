@@ -99,6 +99,9 @@ class _SilentLog:
     def selected(self, selector: str) -> bool:
         return False
 
+    def logs_port(self, port: int) -> bool:
+        return True
+
     def debug(self, selector: str, text: str, *, hc: bool = False, indent: int = 0) -> None:
         return None
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 ADMIN_MODES = frozenset({"daemon", "bmalware"})
 """Modes for administrators only, whatever the options say."""
 
+CHECKS = frozenset({"be", "bF", "bf", "bh", "bP", "brt", "brw", "bt", "bv", "bvs"})
+"""Modes that `commandline_checks_require_admin` keeps from others. # Exim spec 14.23"""
+
 
 @dataclass(slots=True)
 class Context:
@@ -125,6 +128,7 @@ def check_permission(call: Invocation, config: Config, caller: Caller) -> None:
     main = config.main
     denied = (
         call.mode in ADMIN_MODES
+        or (call.mode in CHECKS and main.commandline_checks_require_admin)
         or (call.mode == "bp" and main.queue_list_requires_admin)
         or (call.mode in ("q", "M") and (main.prod_requires_admin or call.message_action not in ("deliver", "")))
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from angaros.logs.peer import sender_fullhost
+from angaros.logs.peer import local_interface, sender_fullhost
 
 if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
@@ -40,8 +40,9 @@ def new_connection(c: Conversation) -> str:
     """`SMTP connection from [1.2.3.4]:9 I=[...]:25 Ci=...`: the daemon's line about a new connection."""
     session, log = c.session, c.log
     text = f"SMTP connection from {sender_fullhost(session, with_port=log.selected('incoming_port'))}"
-    if log.selected("incoming_interface") and session.interface_address:
-        text += f" I=[{session.interface_address}]:{session.interface_port}"
+    interface = local_interface(session, log)
+    if interface:
+        text += f" {interface}"
     return f"{text} Ci={c.connection_id}" if log.selected("connection_id") else text
 
 
@@ -54,9 +55,8 @@ def connection_info(c: Conversation) -> str:
         text = f"SMTP connection {tag}from {host}"
         if c.options.inetd:
             return text + " (via inetd)"
-        if log.selected("incoming_interface") and session.interface_address and not c.options.host_checking:
-            text += f" I=[{session.interface_address}]:{session.interface_port}"
-        return text
+        interface = "" if c.options.host_checking else local_interface(session, log)
+        return f"{text} {interface}" if interface else text
     return f"SMTP connection {tag}from {session.sender_ident or host}"
 
 

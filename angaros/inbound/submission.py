@@ -442,6 +442,8 @@ class Submitter:
             internal_error_message=not sender,
         )
         options.claims.message_reference = reference or None
+        if not sender and services.config.main.bounce_sender_authentication:
+            options.claims.authenticated_sender = services.config.main.bounce_sender_authentication
         if scope.message is not None:
             options.dont_deliver = scope.message.dont_deliver
         local = LocalMessage(services, options)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from angaros.logs.peer import sender_fullhost
+from angaros.logs.peer import local_interface, sender_fullhost
 from angaros.logs.text import printing, quoted
 from angaros.logs.times import duration_precise
 
@@ -108,8 +108,9 @@ def _peer_fields(session: Session, facts: Arrival, log: Log, out: list[str]) -> 
         if session.sender_host_dnssec and log.selected("dnssec"):
             out.append("DS")
         out.append(f"H={full}")
-        if session.interface_address and log.selected("incoming_interface"):
-            out.append(f"I=[{session.interface_address}]:{session.interface_port}")
+        interface = local_interface(session, log)
+        if interface:
+            out.append(interface)
     if facts.fast_open:
         out.append(facts.fast_open)
     if session.sender_ident:

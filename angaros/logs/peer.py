@@ -64,6 +64,14 @@ def sender_rcvhost(session: Session, *, with_port: bool = False) -> str:
     return like(result, name, helo, ident, session.sender_host_address)
 
 
+def local_interface(session: Session, log: Log) -> str:
+    """`I=[192.0.2.1]:25`; the port only where `log_ports` has it. "" when unknown or not selected (`incoming_interface`)."""
+    if not session.interface_address or not log.selected("incoming_interface"):
+        return ""
+    port = session.interface_port
+    return f"I=[{session.interface_address}]:{port}" if log.logs_port(port) else f"I=[{session.interface_address}]"
+
+
 def host_and_ident(session: Session, log: Log, *, flag: bool = True) -> str:
     """Who the client is, for lines about a connection: `H=name (helo) [address]:port I=[interface]:port U=ident`.
 
@@ -73,8 +81,9 @@ def host_and_ident(session: Session, log: Log, *, flag: bool = True) -> str:
     if not full:
         return f"U={ident or 'unknown'}" if flag else ident or "unknown"
     text = f"H={full}" if flag else full
-    if log.selected("incoming_interface") and session.interface_address:
-        text += f" I=[{session.interface_address}]:{session.interface_port}"
+    interface = local_interface(session, log)
+    if interface:
+        text += f" {interface}"
     if ident:
         text += f" U={ident}"
     return text

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from angaros.config.settings import split_list
 from angaros.logs.debug import Debug, indentation
 from angaros.logs.paths import LogPath, parse_log_file_path
 from angaros.logs.selectors import DEFAULT_SELECTORS, parse_log_selector
@@ -64,6 +65,9 @@ class LogSettings:
     json_path: str = ""
     """Our `log_json_file_path`: the same entries as JSON lines; `%s` as in log_file_path."""
 
+    ports: frozenset[int] | None = None
+    """Local ports whose numbers are written (`log_ports`); None: all."""
+
     @classmethod
     def from_config(
         cls,
@@ -87,8 +91,15 @@ class LogSettings:
             syslog_pid=main.syslog_pid,
             syslog_timestamp=main.syslog_timestamp,
             syslog_log_pid=syslog_log_pid,
+            ports=_ports(main.log_ports),
             json_path=getattr(main, "log_json_file_path", None) or "",
         )
+
+
+def _ports(text: str) -> frozenset[int] | None:
+    """`log_ports`: numbers, or `*` for all."""
+    items = split_list(text)
+    return None if "*" in items else frozenset(int(item) for item in items if item.isdigit())
 
 
 @dataclass(slots=True)
@@ -131,6 +142,10 @@ class LogWriter:
     def selected(self, selector: str) -> bool:
         """Whether a log selector is on."""
         return selector in self._selectors
+
+    def logs_port(self, port: int) -> bool:
+        """Whether the number of this local port is written (`log_ports`)."""
+        return self.settings.ports is None or port in self.settings.ports
 
     def debug(self, selector: str, text: str, *, hc: bool = False, indent: int = 0) -> None:
         """-d output; nothing when `selector` is off (see the interface)."""

@@ -13,6 +13,9 @@ class Passwd(PlainDriver):
 
     def find(self, request: Request) -> LookupResult:
         """`*:uid:gid:gecos:home:shell`."""
+        longest = request.scope.services.config.main.max_username_length
+        if longest and len(request.key) > longest:
+            return NOT_FOUND
         name = request.key.encode("latin-1").decode("utf-8", "surrogateescape")
         try:
             entry = request.scope.services.waiter.in_thread(lambda: pwd.getpwnam(name))

@@ -210,6 +210,10 @@ class Log(Protocol):
         """Whether a log selector is on."""
         ...
 
+    def logs_port(self, port: int) -> bool:
+        """Whether the number of this local port is written (`log_ports`)."""
+        ...
+
     def debug(self, selector: str, text: str, *, hc: bool = False, indent: int = 0) -> None:
         """-d output; no-op when off. `hc`: shown by -bh too (there each line begins with `>>> `). `indent`: depth of nested
         lists, ACLs and expansions; each fourth column is drawn as a bar. Use `Scope.trace` where there is a scope."""

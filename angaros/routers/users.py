@@ -33,7 +33,8 @@ def find_user(name: str, services: Services) -> pwd.struct_passwd | None:
 
 
 def _look_up(name: str, services: Services) -> pwd.struct_passwd | None:
-    if not name or "\0" in name:
+    longest = services.config.main.max_username_length
+    if not name or "\0" in name or (longest and len(name) > longest):
         return None
     retries = services.config.main.finduser_retries
     while True:

@@ -35,6 +35,9 @@ class FakeLog:
         if panic:
             self.panics.append(text)
 
+    def logs_port(self, port: int) -> bool:
+        return True
+
     def selected(self, selector: str) -> bool:
         return selector not in self.off
 

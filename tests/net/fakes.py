@@ -53,6 +53,9 @@ class FakeLog:
     def write(self, text: str, **options: Any) -> None:
         self.lines.append(text)
 
+    def logs_port(self, port: int) -> bool:
+        return True
+
     def selected(self, selector: str) -> bool:
         return False
 
