@@ -118,7 +118,8 @@ def make_scope(
     """A scope over fakes."""
     options: dict[str, Any] = {"primary_hostname": "my.host.ex", "lookup_open_max": 25, **(main or {})}
     config = SimpleNamespace(
-        main=SimpleNamespace(**options), named_lists={kind: named(kind, texts) for kind, texts in (lists or {}).items()}
+        main=SimpleNamespace(**{"max_username_length": 0, **options}),
+        named_lists={kind: named(kind, texts) for kind, texts in (lists or {}).items()},
     )
     services: Any = SimpleNamespace(
         config=config,
