@@ -65,6 +65,11 @@ def _set(field: str, value: object) -> Parser:
     return parse
 
 
+def _dont_deliver(call: Invocation, argument: str, rest: Arguments) -> None:
+    """-N: nothing is transported; what would be is shown. Exim spec 5.3"""
+    call.dont_deliver = call.verbose = True
+
+
 def _take(field: str) -> Parser:
     """An option whose value is the next argument."""
 
@@ -186,7 +191,7 @@ EXACT: dict[str, Parser] = {
     "-G": _set("suppress_local_fixups", True),
     "-i": _set("dot_ends", False),
     "-m": _ignore,
-    "-N": _set("dont_deliver", True),
+    "-N": _dont_deliver,
     "-n": _set("no_headers", True),
     "-pd": _set("perl_start", False),
     "-ps": _set("perl_start", True),

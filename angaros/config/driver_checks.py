@@ -256,7 +256,8 @@ def check_smtp(instance: DriverInstance[Any]) -> Changes:
         raise config_error(f"command, data, or final timeout value is zero for {instance.name} transport")
     changes: Changes = {}
     if options.port is None:
-        changes["port"] = options.protocol if options.protocol in ("lmtp", "smtps", "submissions") else "smtp"
+        protocol = (options.protocol or "").lower()
+        changes["port"] = protocol if protocol in ("lmtp", "smtps", "submissions") else "smtp"
     return changes
 
 

@@ -20,7 +20,6 @@ from angaros.transports import smtp
 from angaros.transports.attempt import Attempt as SmtpAttempt
 from angaros.transports.smtp_hosts import SetupError, host_list
 
-FIRST_PASS = "first-pass only routing due to -odqs, queue_smtp_domains or control=queue"
 EXPLICITLY_QUEUED = "SMTP delivery explicitly queued"
 
 
@@ -187,23 +186,11 @@ def _results(attempt: Attempt, instance: Any, group: list[Delivery]) -> list[Del
     refusal = size_fault(attempt, instance, scope)
     if refusal is not None:
         return [DeliveryResult(refusal.status, message=refusal.message, basic_errno=refusal.basic_errno) for _ in group]
-    if attempt.message.dont_deliver:
-        return [_pretended(attempt, delivery) for delivery in group]
     with parallel.slot(attempt, instance, scope) as free:
         if not free:
             text = "concurrency limit reached for transport"
             return [DeliveryResult("defer", message=text, basic_errno=Why.CONCURRENCY) for _ in group]
         return _call(attempt, instance, group, scope)
-
-
-def _pretended(attempt: Attempt, delivery: Delivery) -> DeliveryResult:
-    """-N."""
-    domains = attempt.services.config.main.queue_smtp_domains
-    if domains is not None and not attempt.options.queue_run and not attempt.options.forced:
-        if attempt.services.lists.match_domain(delivery.domain, domains, attempt.scope.child(delivery)):
-            return DeliveryResult("defer", message=FIRST_PASS, basic_errno=Why.UNKNOWN)
-    host = delivery.hosts[0] if delivery.hosts else None
-    return DeliveryResult("ok", host=host, smtp_response="delivery bypassed by -N option")
 
 
 def _smtp_attempt(attempt: Attempt, scope: Scope) -> SmtpAttempt:
@@ -218,6 +205,7 @@ def _smtp_attempt(attempt: Attempt, scope: Scope) -> SmtpAttempt:
         two_stage_first=options.first_pass,
         queue_smtp=options.first_pass,
         log_both=attempt.log_both,
+        log_message=attempt.msglog.append,
         may_continue=lambda message_id: attempt.services.store.exists(message_id, queue),
     )
 

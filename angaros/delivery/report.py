@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from angaros.delivery.attempt import Attempt, Fate
-from angaros.delivery.wording import diagnostic, top_address
+from angaros.delivery.wording import diagnostic, folded, top_address
 from angaros.mime.references import references_for
 from angaros.model.errors import ExpansionError
 from angaros.model.message import DSN_RET_FULL, DSN_RET_HDRS
@@ -72,9 +72,9 @@ def recipient_fields(fate: Fate, action: str, status: str) -> str:
             port = f":{host.port}" if host.port else ""
             out.append(f"Remote-MTA: X-ip; [{host.address}]{port}\n")
         if result.smtp_greeting:
-            out.append(f"X-Remote-MTA-smtp-greeting: X-str; {result.smtp_greeting}\n")
+            out.append(f"X-Remote-MTA-smtp-greeting: X-str; {folded(result.smtp_greeting)}\n")
         if result.helo_response:
-            out.append(f"X-Remote-MTA-helo-response: X-str; {result.helo_response}\n")
+            out.append(f"X-Remote-MTA-helo-response: X-str; {folded(result.helo_response)}\n")
         said = diagnostic(result)
         if said:
             out.append(f"Diagnostic-Code: smtp; {said}\n")

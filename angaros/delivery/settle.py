@@ -92,7 +92,7 @@ def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: st
     selector = lines.defer_selector(result)
     if not _quiet(attempt, delivery):
         attempt.log(text, selector=selector, panic=panic or result.status == "panic")
-    if not selector:
+    if not selector or attempt.message.first_delivery:  # Exim spec 53.15, retry_defer
         attempt.msglog.append(text.removeprefix("== "))
     if delivery.transport and action_of(attempt.scope, delivery.transport):
         delivery_event("msg:rcpt:defer", result.message or _strerror(result), attempt.scope, delivery, result)

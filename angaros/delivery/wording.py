@@ -87,4 +87,9 @@ def wrapped(text: str, count: int = 0) -> str:
 def diagnostic(result: DeliveryResult) -> str:
     """What the remote server said, for Diagnostic-Code; "" when nothing. RFC 3464 2.3.6."""
     found = _DIAGNOSTIC.match(result.message or "")
-    return found[1].replace("\n", "\n ") if found is not None else ""
+    return folded(found[1]) if found is not None else ""
+
+
+def folded(reply: str) -> str:
+    """A reply of several lines as the value of one field. RFC 3464 2.1"""
+    return reply.replace("\n", "\n ")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from angaros.inbound.fixups import apply_acl_headers
+from angaros.lists.parse import split_list
 from angaros.logs.lines import Arrival, arrival_lines
 from angaros.logs.times import tod_full
 from angaros.model.errors import AngarosError
@@ -203,11 +204,13 @@ def decide(services: Services, message: Message, circumstances: Circumstances) -
     """Deliver now or queue (`QUEUE`, ...), and whether the load decided. Exim spec 14, queue_only and its company"""
     main = services.config.main
     wanted = circumstances.delivery
-    if wanted == "queue-smtp":
+    if wanted == "queue-smtp" or _file_says(services, "smtp"):
         message.effects.queue_smtp = True
-    if not main.queue_only_override and wanted in ("background", "foreground") and _queue_by_option(services):
+    if _file_says(services, ""):  # queue_only_override does not reach this
+        return QUEUE, False
+    if not main.queue_only_override and wanted in ("background", "foreground") and main.queue_only:
         wanted = "queue"
-    if wanted == "queue" or (not wanted and _queue_by_option(services)) or message.effects.queue_only or message.frozen:
+    if wanted == "queue" or (not wanted and main.queue_only) or message.effects.queue_only or message.frozen:
         return QUEUE, False
     forced = wanted in ("foreground", "background") and main.queue_only_override
     if not forced or circumstances.received_in_session:
@@ -218,15 +221,21 @@ def decide(services: Services, message: Message, circumstances: Circumstances) -
     return (DELIVER_FOREGROUND if wanted == "foreground" else DELIVER_BACKGROUND), False
 
 
-def _queue_by_option(services: Services) -> bool:
-    main = services.config.main
-    if main.queue_only:
-        return True
+def queue_by_option(services: Services) -> bool:
+    """`queue_only`, or a file of `queue_only_file` is there."""
+    return bool(services.config.main.queue_only) or _file_says(services, "")
+
+
+def _file_says(services: Services, prefix: str) -> bool:
+    """Whether one of the paths of `queue_only_file` with this prefix (`smtp` or none) exists."""
+    text = services.config.main.queue_only_file
+    if not text:
+        return False
     from os.path import exists
 
-    for item in (main.queue_only_file or "").split(":"):
-        path = item.strip()
-        if path.startswith("/") and exists(path):
+    for item in split_list(text):
+        path = item.removeprefix("smtp")
+        if path.startswith("/") and item == prefix + path and exists(path):
             return True
     return False
 

@@ -158,8 +158,10 @@ class Fixups:
         return ""
 
     def _address_without_sender(self) -> str:
-        if self.message.sender_local or self.message.local_error_message:
+        if self.message.local_error_message:
             return self._login_address()
+        if self.message.sender_local:
+            return ""
         return self._authenticated_address()
 
     def _authenticated_address(self) -> str:

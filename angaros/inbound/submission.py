@@ -438,7 +438,7 @@ class Submitter:
             recipients=list(recipients or ()),
             extract_recipients=recipients is None,
             dot_ends=False,
-            delivery="foreground" if services.harness is not None else "background",
+            delivery="foreground" if services.harness is not None and not accept.queue_by_option(services) else "",
             internal_error_message=not sender,
         )
         options.claims.message_reference = reference or None

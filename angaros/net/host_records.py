@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from angaros.config.settings import split_list
 from angaros.model.delivery import Host
 from angaros.net import hosts as found
 from angaros.net.hosts import HostQuery, HostSearch
@@ -60,8 +61,9 @@ class Wish:
 def search(name: str, scope: Scope, query: HostQuery) -> HostSearch:
     """See `hosts.find_by_dns`."""
     wish = Wish(name, scope, query)
-    for kind in (["SRV"] if query.srv else []) + (["MX"] if query.mx else []):
-        answer = wish.ask(f"_{query.srv}._tcp.{name}" if kind == "SRV" else name, kind, extend=True)
+    steps = [("SRV", f"_{service}._tcp.{name}") for service in split_list(query.srv)] + ([("MX", name)] if query.mx else [])
+    for kind, asked in steps:
+        answer = wish.ask(asked, kind, extend=True)
         if answer.status == "ok" and wish.require and not answer.authenticated:
             return HostSearch(found.SECURITY, name=name, message=INSECURE)
         if answer.status == "ok":
@@ -115,7 +117,7 @@ def _none_usable(search: HostSearch, problems: set[str], hosts: list[Host], scop
     elif "insecure" in problems:
         search.status, search.message = found.SECURITY, INSECURE
     elif "ignored" in problems:
-        search.status, search.message = found.IGNORED, NO_HOSTS
+        search.status, search.message, search.ignored_mx = found.IGNORED, NO_HOSTS, hosts[-1].name
     else:
         literal = any(found._is_address(host.name) for host in hosts) and not scope.services.config.main.allow_mx_to_ip
         search.status, search.message = found.FAILED, NO_HOSTS_OR_ADDRESSES if literal else NO_HOSTS
@@ -128,9 +130,10 @@ def _order_mx(answer: DnsAnswer, scope: Scope) -> list[Host]:
     random = scope.services.random
     for _, (preference, name) in answer.records[:MX_LIMIT]:
         known = best.get(name.lower())
+        sort_key = preference * PREFERENCE + random.below(SPREAD)
         if known is not None and known.mx <= preference:
             continue
-        best[name.lower()] = Host(name, mx=preference, sort_key=preference * PREFERENCE + random.below(SPREAD))
+        best[name.lower()] = Host(name, mx=preference, sort_key=sort_key)
     return sorted(best.values(), key=lambda host: host.sort_key)
 
 
@@ -167,8 +170,8 @@ def _fill_all(hosts: list[Host], wish: Wish) -> tuple[list[Host], set[str]]:
         if status != found.FOUND:
             why = {found.AGAIN: "deferred", found.IGNORED: "ignored", found.SECURITY: "insecure"}.get(status, "failed")
             problems.add(why)
-            if status == found.AGAIN:
-                filled.append(replace(host, status="unusable", why="deferred"))
+            if status in (found.AGAIN, found.FAILED):
+                filled.append(replace(host, status="unusable", why=why))
     return filled, problems
 
 
@@ -222,7 +225,8 @@ def _entries(host: Host, full: str, answer: DnsAnswer, scope: Scope, query: Host
         late = SPREAD if (":" in address) == query.ipv4_prefer else 0
         key = base + late + random.below(SPREAD)
         dnssec = answer.authenticated and (host.mx < 0 or host.dnssec)
-        name = full if host.mx < 0 else host.name
+        owner = str(answer.records[0][0])  # an alias is replaced by what it stands for
+        name = owner if host.mx < 0 and owner.lower() != full.lower() else full.lower() if host.mx < 0 else host.name
         entries.append(replace(host, name=name, address=str(address), sort_key=key, dnssec=dnssec, certificate_names=[str(name)]))
     return entries, was_ignored
 
@@ -232,8 +236,8 @@ def _drop_duplicates(hosts: list[Host]) -> None:
     seen: set[tuple[str, int]] = set()
     kept = []
     for host in hosts:
-        key = (host.address, host.port)
-        if host.address and key in seen:
+        key = (host.address or host.name, host.port)
+        if key in seen:
             continue
         seen.add(key)
         kept.append(host)

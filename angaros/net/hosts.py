@@ -33,7 +33,7 @@ class HostQuery:
     mx: bool = False
     """Look for MX records."""
     srv: str = ""
-    """Service to look for in SRV records first: `smtp`."""
+    """Services to look for in SRV records first, a list: `smtp`."""
     addresses: bool = False
     """`find_by_dns`: with no MX or SRV record, the domain itself may have addresses."""
     aaaa_only: bool = False
@@ -68,6 +68,8 @@ class HostSearch:
     again_type: str = ""
     """`again`: type of the record that could not be looked up."""
     dnssec: bool = False
+    ignored_mx: str = ""
+    """`ignored`: name of the last of the MX hosts, none of which counts."""
 
 
 def build_host_list(text: str, randomize: bool, scope: Scope) -> list[Host]:
@@ -211,7 +213,10 @@ def wants_dnssec(name: str, query: HostQuery, scope: Scope) -> bool:
 
 def ignored(address: str, name: str, items: str | None, scope: Scope) -> bool:
     """Whether `ignore_target_hosts` has this address."""
-    return bool(items) and bool(scope.services.lists.match_host(items, scope, name=name, address=address))
+    if not items:
+        return False
+    inner = scope.child(host_address=address, host=name) if "$" in items else scope
+    return bool(scope.services.lists.match_host(items, inner, name=name, address=address))
 
 
 def scan_for_local(hosts: list[Host], scope: Scope) -> str:

@@ -96,11 +96,11 @@ def local_addresses(services: Services) -> frozenset[str]:
 
 
 def is_local_address(address: str, services: Services) -> bool:
-    """Whether `address` is one of ours; every 127.x.x.x is."""
+    """Whether `address` is one of ours; every 127.x.x.x and the wildcards are."""
     address = address.partition("%")[0].lower()
     if address.startswith("::ffff:") and "." in address:
         address = address[7:]
-    if address.startswith("127."):
+    if address.startswith("127.") or address in (ANY4, ANY6):  # the kernel takes "any" for itself
         return True
     if ":" in address:
         try:

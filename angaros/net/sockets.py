@@ -47,11 +47,22 @@ def tcp_socket(address: str, source: tuple[str, int] | None, options: Mapping[st
         if source is not None and source[0]:
             if source[1]:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(source)
+            _bind(sock, source)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+class BindError(OSError):
+    """The source address of a connection cannot be had."""
+
+
+def _bind(sock: socket.socket, source: tuple[str, int]) -> None:
+    try:
+        sock.bind(source)
+    except OSError as error:
+        raise BindError(error.errno, error.strerror) from None
 
 
 def plain_address(name: Any) -> tuple[str, int]:

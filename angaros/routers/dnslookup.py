@@ -13,7 +13,7 @@ from angaros.routers.assign import assign
 from angaros.routers.host_list import base_query, translate_addresses
 from angaros.routers.outcome import Answer
 from angaros.routers.router import Run
-from angaros.routers.self_action import act_on_self, change_domain
+from angaros.routers.self_action import act_on_self, change_domain, take_case
 
 if TYPE_CHECKING:
     from angaros.config.config import DriverInstance
@@ -52,6 +52,8 @@ class Router:
             return Answer.DECLINE
         if search.name and search.name.lower() != run.delivery.domain:
             return change_domain(run, search.name, run.options.rewrite_headers)
+        if search.name and search.name != run.delivery.domain:
+            take_case(run.delivery, search.name)
         if search.status == FOUND_LOCAL:
             answer = act_on_self(run, search.hosts[0])
             if answer is not Answer.ACCEPT:

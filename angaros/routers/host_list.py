@@ -55,9 +55,9 @@ def look_up_hosts(run: Run, hosts: list[Host], plan: LookupPlan) -> list[Host] |
     for number, host in enumerate(hosts):
         search = _search(run, host, plan)
         if search.status in (FAILED, IGNORED):
-            if plan.find_failed == "ignore" or search.status == IGNORED:
+            if plan.find_failed == "ignore" or (search.status == IGNORED and not search.ignored_mx):
                 continue
-            return unfindable(run, host, plan.find_failed)
+            return unfindable(run, Host(search.ignored_mx) if search.ignored_mx else host, plan.find_failed)
         if search.status == AGAIN:
             if run.options.pass_on_timeout:
                 return Answer.PASS

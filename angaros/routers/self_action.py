@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from angaros.logs.peer import sender_fullhost
-from angaros.model.delivery import Host
+from angaros.model.delivery import Delivery, Host
 from angaros.model.errors import ConfigError
 from angaros.model.text import concat, like
 from angaros.routers.address import child_of, split_at
@@ -71,6 +71,12 @@ def change_domain(run: Run, domain: str, rewrite: bool) -> Answer:
     if rewrite and run.mode is Mode.DELIVER:
         _rewrite_headers(run, old_domain, domain)
     return Answer.REROUTED
+
+
+def take_case(delivery: Delivery, domain: str) -> None:
+    """The DNS writes the domain with capitals: so does what is sent."""
+    local, _ = split_at(delivery.address)
+    delivery.address = like(concat([local, "@", domain]), delivery.address)
 
 
 def _rewrite_headers(run: Run, old: str, new: str) -> None:

@@ -34,5 +34,7 @@ class Attempt:
     """-odqs, `control = queue`: do not send now."""
     log_both: Callable[[str], None] = _no_log
     """Write a line to the main log and to the message log."""
+    log_message: Callable[[str], None] = _no_log
+    """Write a line to the message log only."""
     may_continue: Callable[[str], bool] | None = None
     """Whether a message (id) that waits for the same host can be delivered now; None: connections are not kept for others."""

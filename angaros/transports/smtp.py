@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from angaros.hints import wait
+from angaros.hints import retry, wait
 from angaros.model.delivery import Delivery, DeliveryResult, Host
 from angaros.model.errors import ExpansionError, ListDefer, Why
 from angaros.transports.smtp_hosts import (
@@ -68,17 +68,15 @@ def _deliver(copy: Copy) -> None:
     try:
         _Hosts(copy).run()
     except SetupError as error:
-        if error.panic:
-            copy.scope.services.log.write(error.text, message_id=copy.attempt.message.id, panic=True)
-        _set_all(items, error.text, error.number)
+        _set_all(items, error.text, error.number, status="panic" if error.panic else "defer")
     except (ExpansionError, ListDefer) as error:
         _set_all(items, str(error), int(Why.LIST_DEFER))
 
 
-def _set_all(items: list[Item], text: str, number: int) -> None:
+def _set_all(items: list[Item], text: str, number: int, status: str = "defer") -> None:
     for item in items:
         if item.pending and item.result.status != "fail":
-            item.result.status, item.result.message, item.result.basic_errno = "defer", text, number
+            item.result.status, item.result.message, item.result.basic_errno = status, text, number
 
 
 class _Hosts:
@@ -129,6 +127,8 @@ class _Hosts:
 
     def _find(self, host: Host) -> list[Host]:
         """Look a host up; [] when it has no address (that is noted)."""
+        if host.why == "failed":  # the router found that there is no such host
+            return []
         if host.status == "unusable":  # the router could not look it up
             self.skipped.append("unknown")
             _set_all(self.copy.items, "host lookup did not complete", int(Why.DNS_DEFER))
@@ -191,6 +191,9 @@ class _Hosts:
             return
         if self._only_first_pass(host):
             return
+        if self.attempt.message.dont_deliver:
+            self._pretend(host)
+            return
         key = self._serial_key(host)
         if key and not self._take_serial(key):
             self.skipped.append("serialized")
@@ -200,9 +203,20 @@ class _Hosts:
             self.tried += not state.old
             self.last_mx = host.mx
             OneHost(self.copy, host, port, state, last=last).run()
+            if not state.old and self._past_cutoff(state.host_key, domain):
+                self.tried -= 1
         finally:
             if key:
                 scope.services.hints.delete("misc", key)
+
+    def _past_cutoff(self, host_key: str, domain: str) -> bool:
+        """Whether the message is too old for the host that has just failed: such a try does not count (Exim spec 30.5)."""
+        for item in self.copy.pending():
+            for key, action, number, more, _ in item.result.retries:
+                if key == host_key and action == "update":
+                    record = retry.RetryRecord(0.0, 0.0, 0.0, basic_errno=number, more_errno=more)
+                    return retry.ultimate_timeout(self.scope, host_key, domain, record)
+        return False
 
     def _may_try(self, host: Host, state: RetryState) -> bool:
         if state.status == EXPIRED and not self.options.delay_after_cutoff:
@@ -227,6 +241,12 @@ class _Hosts:
             self.copy.waiting[host.name] = None
             _set_all(self.copy.pending(), FIRST_PASS, -1)
         return later
+
+    def _pretend(self, host: Host) -> None:
+        """-N."""
+        for item in self.copy.pending():
+            item.pending = False
+            item.result = DeliveryResult("ok", host=host, smtp_response="delivery bypassed by -N option")
 
     def _serial_key(self, host: Host) -> str:
         if not listed(self.options.serialize_hosts, "serialize_hosts", host, self.scope):

@@ -80,10 +80,15 @@ def fallback_list(instance: DriverInstance[Any], delivery: Delivery, scope: Scop
     return build_host_list(text, expand_boolean(instance.options.hosts_randomize, "hosts_randomize", scope), scope)
 
 
+def protocol_of(options: Any) -> str:
+    """The `protocol` option: `smtp`, `lmtp`, `smtps`, `submissions`, in small letters."""
+    return (options.protocol or "smtp").lower()
+
+
 def default_port(instance: DriverInstance[Any], scope: Scope) -> int:
     """The `port` option, else the protocol's. Raises `SetupError`."""
     text = instance.options.port
-    protocol = instance.options.protocol or "smtp"
+    protocol = protocol_of(instance.options)
     if text is None:
         return PROTOCOL_PORTS.get(protocol, DEFAULT_PORT)
     try:
@@ -92,12 +97,12 @@ def default_port(instance: DriverInstance[Any], scope: Scope) -> int:
         raise SetupError(f'failed to expand "{text}" in {instance.name} transport: {error}') from None
     if port[:1].isdigit():
         if not port.isdigit() or int(port) > 65535:
-            raise SetupError(f'malformed port number "{port}" given for {instance.name} transport')
+            raise SetupError(f'malformed port number "{port}" given for {instance.name} transport', panic=True)
         return int(port)
     try:
         return socket.getservbyname(port, "tcp")
     except (OSError, UnicodeError):
-        raise SetupError(f'TCP port "{port}" is not defined for {instance.name} transport') from None
+        raise SetupError(f'TCP port "{port}" is not defined for {instance.name} transport', panic=True) from None
 
 
 def resolve(host: Host, instance: DriverInstance[Any], scope: Scope) -> list[Host]:

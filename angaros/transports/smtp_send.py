@@ -29,7 +29,7 @@ from angaros.smtp.grammar import encode_xtext
 from angaros.smtp.transaction import DEFERRED, DONE, FAILED, Envelope, Features, RcptOutcome, Transaction
 from angaros.transports.headers import TransportError, header_text
 from angaros.transports.recipients import envelope_recipient
-from angaros.transports.smtp_hosts import SetupError
+from angaros.transports.smtp_hosts import SetupError, protocol_of
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_session import SessionFailure, SmtpSession
 from angaros.transports.writer import read_body, to_lf
@@ -213,7 +213,7 @@ def fresh_result(session: SmtpSession, copy: Copy, item: Item) -> DeliveryResult
 def _transaction(copy: Copy, session: SmtpSession, items: list[Item]) -> Transaction:
     options, client, host, scope = copy.instance.options, session.client, session.host, copy.scope
     offered = client.features
-    lmtp = options.protocol == "lmtp"
+    lmtp = protocol_of(options) == "lmtp"
     features = Features(
         pipelining="PIPELINING" in offered and not listed(options.hosts_avoid_pipelining, "hosts_avoid_pipelining", host, scope),
         chunking="CHUNKING" in offered
@@ -373,6 +373,8 @@ def _refused(copy: Copy, session: SmtpSession, item: Item, transaction: Transact
     item.result.smtp_response = reply.text
     item.result.more_errno = _more_errno(reply, session)
     if outcome.status == FAILED:
+        if outcome.stage == "rcpt":
+            copy.attempt.log_message(f"{host_text(copy, session.host.name, session.host.address, session.port)} {text}")
         item.result.status = "fail"
         item.pending = False
         return

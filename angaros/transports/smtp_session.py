@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from angaros.model.errors import ExpansionError, ForcedFailure, Why
 from angaros.model.events import raise_event
 from angaros.model.tls import TlsFacts
+from angaros.net.sockets import BindError
 from angaros.net.tls import TlsError, pem_of
 from angaros.smtp.client import CLOSED, REPLY, ClientFailure, SmtpClient, Timeouts
 from angaros.transports import smtp_auth
-from angaros.transports.smtp_hosts import SetupError, source_address
+from angaros.transports.smtp_hosts import SetupError, protocol_of, source_address
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_tls import TlsPolicy, client_context
 
@@ -191,6 +192,8 @@ class Opener:
                 self.host.address, self.port, timeout=timeout, source=source, options=self._socket_options()
             )
         except OSError as error:
+            if isinstance(error, BindError) and source is not None:
+                self._log(f"bind of [{source[0]}]:{source[1]} failed")
             self._show_connect(f"failed: {error.strerror}")
             raise self._not_connected(error) from None
         self._show_connect("connected")
@@ -260,7 +263,7 @@ class Opener:
 
     def _hello(self, session: SmtpSession) -> None:
         client = session.client
-        lmtp = self.options.protocol == "lmtp"
+        lmtp = protocol_of(self.options) == "lmtp"
         avoid = not lmtp and listed(self.options.hosts_avoid_esmtp, "hosts_avoid_esmtp", self.host, self.scope)
         client.hello(session.helo, lmtp=lmtp, avoid_esmtp=avoid)
         if client.esmtp:

@@ -12,6 +12,7 @@ from angaros.net import dane
 from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, VERIFY_TRY, TlsContext, TlsHooks, TlsSettings
 from angaros.net.tls_config import context_cache, expand_setting, openssl_options
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
+from angaros.transports.smtp_hosts import protocol_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,7 @@ def policy(instance: DriverInstance[Any], host: Host, port: int, scope: Scope) -
     return TlsPolicy(
         allowed=not listed(options.hosts_avoid_tls, "hosts_avoid_tls", host, scope),
         required=listed(options.hosts_require_tls, "hosts_require_tls", host, scope),
-        on_connect=(options.protocol or "") in ("smtps", "submissions"),
+        on_connect=protocol_of(options) in ("smtps", "submissions"),
         tlsa=records,
     )
 
