@@ -30,6 +30,12 @@ class Item:
     """`$0`, `$1`, ... when a pipe was set up."""
     variables: dict[str, str] = field(default_factory=dict)
     """`thisaddress`."""
+    flags: str = ""
+    """IMAP flags, separated by spaces (Sieve)."""
+    headers_add: list[str] = field(default_factory=list)
+    """Header lines that this delivery alone gets (Sieve)."""
+    headers_remove: str = ""
+    """Colon-separated names, likewise."""
 
 
 @dataclass(slots=True)
@@ -44,6 +50,12 @@ class FilterOutcome:
     """Something significant was done: no other delivery happens."""
     headers_changed: bool = False
     """A system filter added or removed header lines."""
+    implicit_keep: bool = False
+    """Sieve: the message was kept because nothing else was said."""
+    error: str = ""
+    """Sieve: what is wrong with the script; the message is kept."""
+    notifications: list[str] = field(default_factory=list)
+    """Sieve: messages to send (header, empty line, body)."""
     transcript: list[str] = field(default_factory=list)
     """Lines of a test run (-bf)."""
 

@@ -9,11 +9,10 @@ from typing import Any
 from angaros.filters.exim.run import FORBIDDEN_OPTIONS, FilterSetting, run_exim_filter
 from angaros.filters.outcome import FilterError, FilterOutcome, Item
 from angaros.model.delivery import Delivery
-from angaros.model.errors import Why
+from angaros.model.errors import ExpansionError, Why
 from angaros.model.reply import Reply
-from angaros.model.scope import Scope
 from angaros.model.text import concat
-from angaros.routers import as_user, redirect_notice
+from angaros.routers import as_user, redirect_notice, redirect_sieve
 from angaros.routers.address import child_of
 from angaros.routers.assign import set_envelope
 from angaros.routers.chain import chain_of
@@ -26,24 +25,25 @@ def run_filter(run: Run, language: str, source: str) -> Answer:
     """Run the filter and turn what it did into children or a verdict."""
     owner = run.delivery.owner
     try:
+        interpret = (
+            redirect_sieve.interpreter(run, source) if language == "sieve" else lambda: run_exim_filter(source, setting_of(run))
+        )
+    except ExpansionError as error:
+        return run.defer(str(error))
+    try:
         if owner is not None and as_user.needed(owner):
-            packed = as_user.run_as(owner, lambda: asdict(_interpret(run, language, source)))
-            outcome = _unpacked(packed)
+            outcome = _unpacked(as_user.run_as(owner, lambda: asdict(interpret())))
         else:
-            outcome = _interpret(run, language, source)
+            outcome = interpret()
     except as_user.ChildFailure as failure:
         if failure.kind != "FilterError":
             return run.defer(f"internal problem in {run.router.name} router: {failure.kind}: {failure}")
         return _refuse(run, language, str(failure))
     except FilterError as error:
         return _refuse(run, language, str(error))
-    return _act(run, outcome)
-
-
-def _interpret(run: Run, language: str, source: str) -> FilterOutcome:
     if language == "sieve":
-        raise FilterError("Sieve filters are not built yet")
-    return run_exim_filter(source, setting_of(run))
+        redirect_sieve.aftermath(run, outcome)
+    return _act(run, outcome, language)
 
 
 def _unpacked(packed: dict[str, Any]) -> FilterOutcome:
@@ -76,17 +76,8 @@ def setting_of(run: Run) -> FilterSetting:
         allowed=allowed,
         may_log=not options.forbid_filter_logwrite,
         write_log=_log_writer(run),
-        own_addresses=own_addresses(scope),
+        own_addresses=redirect_sieve.own_addresses(scope),
     )
-
-
-def own_addresses(scope: Scope) -> tuple[str, ...]:
-    """The addresses of the user who runs the filter."""
-    delivery = scope.delivery
-    assert delivery is not None
-    plain = f"{delivery.local_part}@{delivery.domain}"
-    full = f"{delivery.prefix}{delivery.local_part}{delivery.suffix}@{delivery.domain}"
-    return tuple({plain.lower(), full.lower()})
 
 
 def _log_writer(run: Run) -> Any:
@@ -105,7 +96,7 @@ def _log_writer(run: Run) -> Any:
     return write
 
 
-def _act(run: Run, outcome: FilterOutcome) -> Answer:
+def _act(run: Run, outcome: FilterOutcome, language: str) -> Answer:
     if outcome.action and (outcome.action == "defer" or not outcome.items):
         return verdict(run, outcome.action, outcome.text)
     if not outcome.items:
@@ -115,7 +106,7 @@ def _act(run: Run, outcome: FilterOutcome) -> Answer:
     if not set_envelope(run):
         return Answer.DEFER
     for item in outcome.items:
-        _add(run, item)
+        _add(run, item, language)
     if goes_on is not None:
         run.outcome.new.insert(0, goes_on)
     return verdict(run, outcome.action, outcome.text) if outcome.action else Answer.ACCEPT
@@ -131,11 +122,11 @@ def _copy(run: Run) -> Delivery | None:
     return copy
 
 
-def _add(run: Run, item: Item) -> None:
+def _add(run: Run, item: Item, language: str) -> None:
     if item.kind == "address":
         child = add_child(run, "address", qualify_child(run, item.text))
     elif item.kind == "file":
-        child = add_child(run, "file", _path(run, item.text))
+        child = add_child(run, "file", item.text if language == "sieve" else _path(run, item.text))
         child.file_mode = item.mode
     elif item.kind == "pipe":
         child = add_child(run, "pipe", concat(["|", item.text]))
@@ -145,6 +136,7 @@ def _add(run: Run, item: Item) -> None:
         child = add_child(run, "reply", concat([">", item.text]))
         child.reply = item.reply
     child.filter_generated = True
+    redirect_sieve.decorate(child, item)
     child.props.ignore_error = item.ignore_error
     if item.errors_to is not None:
         child.props.errors_to = item.errors_to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from angaros.filters import personal
 from angaros.filters.exim.tree import Condition
 from angaros.filters.outcome import FilterError, FilterOutcome, c_quoted
 from angaros.mime.addresses import AddressRules, extract_address, split_addresses
@@ -12,9 +13,6 @@ from angaros.model.scope import Scope
 from angaros.regex import RegexError
 from angaros.regex import compile as compile_regex
 
-_NOT_A_PERSON = re.compile(r"^(?:server|daemon|root|listserv|majordomo)@|-request@|^owner-[^@]+@", re.IGNORECASE)
-_LIST_HEADERS = frozenset(f"list-{name}" for name in ("archive", "help", "id", "owner", "post", "subscribe", "unsubscribe"))
-_BULK = ("bulk", "list", "junk")
 _NUMBER = re.compile(r"\s*([+-]?\d+)([kKmM]?)\s*\Z")
 
 
@@ -103,40 +101,12 @@ class _Test:
             if held is not None:
                 self.scope.local["thisaddress"] = held
 
-    # --- personal --------------------------------------------------------------------------------------------------------
-
-    def _addresses(self, name: str) -> list[str]:
-        message = self.scope.message
-        if message is None:
-            return []
-        rules = AddressRules.of(self.scope.services.config.main)
-        found = []
-        for header in message.headers_named(name):
-            for text in split_addresses(header.value):
-                extracted = extract_address(text, rules, allow_null=False)
-                if extracted.ok:
-                    found.append(extracted.address.lower())
-        return found
-
-    def _values(self, name: str) -> list[str]:
-        message = self.scope.message
-        return [header.value.strip().lower() for header in message.headers_named(name)] if message is not None else []
-
     def _personal(self, condition: Condition) -> bool:
         """To the user alone, from a person, not by way of a list. Exim filter spec 3.27."""
         own = set(self.own) | {self._expand(alias).lower() for alias in condition.aliases}
-        if not own.intersection(self._addresses("to")):
-            return False
-        senders = self._addresses("from")
-        if own.intersection(senders) or any(_NOT_A_PERSON.search(sender) for sender in senders):
-            return False
-        if any("auto-" in value for value in self._values("auto-submitted")):
-            return False
-        if any(word in value for value in self._values("precedence") for word in _BULK):
-            return False
-        message = self.scope.message
-        assert message is not None
-        return not any(header.name.lower() in _LIST_HEADERS for header in message.headers if header.kind != "*")
+        headers = self.scope.message.headers if self.scope.message is not None else []
+        rules = AddressRules.of(self.scope.services.config.main)
+        return bool(own.intersection(personal.addresses(headers, ("to",), rules))) and personal.from_a_person(headers, own, rules)
 
 
 def _number(text: str) -> int:
