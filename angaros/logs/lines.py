@@ -186,8 +186,8 @@ def address_text(delivery: Delivery, log: Log, *, success: bool, local: bool = F
     `local`: a local transport and `log_as_local` on the router; a successful line then shows the local part only."""
     discarded = str(delivery.extra.get("discarded", ""))
     if discarded:
-        shown = discarded
-    elif delivery.is_autoreply:
+        return f"{discarded} <{delivery.address}>"
+    if delivery.is_autoreply:
         shown = delivery.address if delivery.address.startswith(">") else f">{delivery.address}"
     elif delivery.is_file and not delivery.address.startswith("/"):
         shown = f"save {delivery.address}"

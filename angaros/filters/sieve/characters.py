@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 _BLANK = r"[ \t\r\n]"
 _ENCODED = re.compile(
-    rf"\$\{{(?:(hex):{_BLANK}*((?:[0-9a-f]{{1,2}}{_BLANK}*(?![0-9a-f]))+)|(unicode):{_BLANK}*((?:[0-9a-f]+{_BLANK}*)+))\}}",
+    rf"\$\{{(?:(hex):{_BLANK}*([0-9a-f]{{1,2}}(?:{_BLANK}+[0-9a-f]{{1,2}})*)|(unicode):{_BLANK}*([0-9a-f]+(?:{_BLANK}+[0-9a-f]+)*))"
+    rf"{_BLANK}*\}}",
     re.IGNORECASE,
 )
 _LAST = 0x10FFFF

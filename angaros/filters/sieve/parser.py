@@ -269,11 +269,13 @@ _UNKNOWN = Spec("", _unknown)
 class Checker:
     """What a `Spec.check` asks and how it complains."""
 
-    __slots__ = ("line", "required")
+    __slots__ = ("line", "required", "substituted")
 
-    def __init__(self, line: int, required: set[str]) -> None:
+    def __init__(self, line: int, required: set[str], *, substituted: bool = False) -> None:
         self.line = line
         self.required = required
+        self.substituted = substituted
+        """The script runs: all strings are constants now."""
 
     def fail(self, text: str) -> SieveError:
         """The error, with its line."""
@@ -281,4 +283,4 @@ class Checker:
 
     def constant(self, text: str) -> bool:
         """Whether the string has no variables in it: only then can it be judged before the script runs. # RFC 5229 3"""
-        return "variables" not in self.required or "${" not in text
+        return self.substituted or "variables" not in self.required or "${" not in text

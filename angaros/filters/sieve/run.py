@@ -134,7 +134,7 @@ class Run:
         fresh = Node(node.spec, node.line, {key: self._value(value) for key, value in node.tags.items()})
         fresh.args = [self._value(value) for value in node.args]
         if node.spec.check is not None:
-            node.spec.check(Checker(node.line, self.current.required - {"variables"}), fresh)
+            node.spec.check(Checker(node.line, self.current.required, substituted=True), fresh)
         return fresh
 
     def _value(self, value: Any) -> Any:
