@@ -86,7 +86,10 @@ def build_services(config: Config, site: Site, ports: Ports, harness: Harness | 
     services.extra["queue_size"] = QueueSize(services)
     services.extra["spf"] = _spf
     services.extra["spf_lookup"] = _spf_lookup
-    services.extra["authresults"] = {"spf": _spf_authres}
+    services.extra["authresults"] = {"spf": _spf_authres, "dkim": _dkim_authres, "arc": _arc_authres}
+    services.extra["watch_message"] = _watch_message
+    services.extra["dkim_results"] = _dkim_results
+    services.extra["arc"] = _arc
     return services
 
 
@@ -144,6 +147,36 @@ def _spf_authres(scope: Any) -> str:
     from angaros.mailauth.spf_session import authres
 
     return authres(scope)
+
+
+def _watch_message(scope: Any) -> Any:
+    from angaros.inbound.dkim import watch_message
+
+    return watch_message(scope)
+
+
+def _dkim_results(scope: Any) -> Any:
+    from angaros.inbound.dkim import dkim_results
+
+    return dkim_results(scope)
+
+
+def _dkim_authres(scope: Any) -> str:
+    from angaros.inbound.dkim import dkim_part
+
+    return dkim_part(scope)
+
+
+def _arc(scope: Any) -> str:
+    from angaros.inbound.arc import arc_state
+
+    return arc_state(scope)
+
+
+def _arc_authres(scope: Any) -> str:
+    from angaros.inbound.arc import arc_part
+
+    return arc_part(scope)
 
 
 def _dns(services: Services) -> Any:

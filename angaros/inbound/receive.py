@@ -81,7 +81,9 @@ class Reception:
         self.read = 0
         """Octets of the body so far, with LF line ends (header included), for the size limit."""
         self.taps: list[Any] = []
-        """Objects with `header(headers)`, `body(octets)`: DKIM and company watch the message pass."""
+        """Objects with `header(lines, regular=)`, `body(octets)`, `finish(scope)`: DKIM and company watch the message pass."""
+        self._listeners: list[Any] = []
+        """Those of them that want the body."""
         self.message.received_time = self.services.clock.now()
 
     def where(self, tail: bytes = b"") -> str:
@@ -112,7 +114,7 @@ class Reception:
             if self.decoder is None:
                 self._header_complete(self.reader.end())
             assert self.decoder is not None
-            self._write(self.decoder.end())
+            self._body(b"", last=True)
             if (not self.how.smtp or self.how.bdat) and not self.how.wireformat:
                 self._last_newline()
             if self.writer is not None:
@@ -130,10 +132,26 @@ class Reception:
             if rest is None:
                 return
             self._header_complete(rest)
-        elif self.how.wireformat:
-            self._write(octets)
         else:
-            self._write(self.decoder.feed(octets))
+            self._body(octets)
+
+    def _body(self, octets: bytes, *, last: bool = False) -> None:
+        """Octets of the body to the spool, and with CRLF line ends to who listens."""
+        decoder = self.decoder
+        assert decoder is not None
+        if last:
+            decoded = decoder.end()
+        elif self.how.wireformat:
+            decoded = octets
+        else:
+            decoded = decoder.feed(octets)
+        self._write(decoded)
+        if not self._listeners or not decoded:
+            return
+        if not self.how.wireformat:
+            decoded = decoder.wire or decoded.replace(b"\n", b"\r\n")
+        for listener in self._listeners:
+            listener.body(decoded)
 
     def _write(self, octets: bytes) -> None:
         if not octets or self.problem is not None:
@@ -145,8 +163,6 @@ class Reception:
             self.problem = Problem("size", 552, "Message size exceeds maximum permitted")
             return
         self.writer.write(octets)
-        for tap in self.taps:
-            tap.body(octets)
 
     def _last_newline(self) -> None:
         """A message that does not end in a newline (local, or by BDAT) gets one."""
@@ -168,6 +184,7 @@ class Reception:
         message = self.message
         message.headers = [Header(Tainted(line), header_type(line.partition(":")[0].rstrip(" \t"))) for line in reader.lines]
         self.read = sum(len(line) for line in reader.lines) + 1
+        self._listeners = [tap for tap in self.taps if tap.header(reader.lines, regular=reader.regular)]
         self._open_spool()
         if self.how.before_body is not None:
             self.how.before_body(self)
@@ -176,9 +193,8 @@ class Reception:
         self.put_right()
         if self.how.wireformat:
             message.wireformat = True
-            self._write(rest)
-        else:
-            self._write(self.decoder.feed(rest) if rest else b"")
+        if rest:
+            self._body(rest)
 
     def _open_spool(self) -> None:
         """S1: the id, and the -D file."""

@@ -36,6 +36,7 @@ class HeaderReader:
         "size",
         "blank_line",
         "from_line",
+        "regular",
         "_take_from",
         "_buffer",
         "_pos",
@@ -55,6 +56,8 @@ class HeaderReader:
         """The header ended with an empty line."""
         self.from_line = ""
         """A UUCP `From ` line that came first, when it was asked for."""
+        self.regular = True
+        """No bare CR or LF stood inside a line."""
         self._take_from: re.Pattern[str] | None = None
         self._buffer = b""
         self._pos = 0
@@ -103,10 +106,12 @@ class HeaderReader:
             self.lines.append(buffer[start:end].decode("latin-1") + "\n")
             raise HeaderProblem("crlf")
         if not ends_crlf and self.crlf:
+            self.regular = False
             self._pending += buffer[start:end].replace(b"\r", b"\n ") + b"\n "
             return None
         line = buffer[start : end - 1] if ends_crlf else buffer[start:end]
         if b"\r" in line:
+            self.regular = False
             line = line.replace(b"\r", b"\n ")
         if self._pending:
             line = self._pending + line
@@ -158,10 +163,12 @@ class HeaderReader:
 class BodyDecoder:
     """Body octets to LF line ends. `strict`: from SMTP DATA with CRLF lines, where a bare LF is no line end."""
 
-    __slots__ = ("strict", "_held")
+    __slots__ = ("strict", "wire", "_held")
 
     def __init__(self, strict: bool) -> None:
         self.strict = strict
+        self.wire = b""
+        """What `feed` got, when it was in order: CRLF line ends and nothing else."""
         self._held = False
 
     def feed(self, data: bytes) -> bytes:
@@ -172,11 +179,13 @@ class BodyDecoder:
         if data.endswith(b"\r"):
             data = data[:-1]
             self._held = True
+        self.wire = b""
         count = data.count(b"\r")
         if not count:
             return data.replace(b"\n", b" ") if self.strict else data
         ends = data.count(b"\r\n")
-        if ends == count and (not self.strict or data.count(b"\n") == ends):
+        if ends == count and ((orderly := data.count(b"\n") == ends) or not self.strict):
+            self.wire = data if orderly else b""
             return data.replace(b"\r\n", b"\n")
         if not self.strict:
             return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -184,6 +193,7 @@ class BodyDecoder:
 
     def end(self) -> bytes:
         """What was held back."""
+        self.wire = b""
         if self._held:
             self._held = False
             return b"\n"

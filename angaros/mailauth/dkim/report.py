@@ -1,0 +1,88 @@
+"""The words for what became of signatures: log lines and Authentication-Results. # Exim spec 58.1; RFC 8601 2.7.1"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from angaros.mailauth.dkim.signature import FAIL, INVALID, PASS, Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One way not to pass."""
+
+    log: str
+    result: str
+    """The text in Authentication-Results."""
+    variable: str
+    """`$dkim_verify_reason`. # Exim spec 58.3"""
+
+
+REASONS: dict[str, Reason] = {
+    "syntax": Reason("signature tag missing or invalid", "signature tag missing or invalid", "pubkey_syntax"),
+    "version": Reason("unsupported DKIM version", "unsupported DKIM version", "pubkey_syntax"),
+    "unavailable": Reason(
+        "public key record (currently?) unavailable", "public key record (currently?) unavailable", "pubkey_unavailable"
+    ),
+    "key_syntax": Reason("syntax error in public key record", "public key record import problem", "pubkey_syntax"),
+    "bodyhash": Reason(
+        "body hash mismatch (body probably modified in transit)",
+        "body hash mismatch; body probably modified in transit",
+        "bodyhash_mismatch",
+    ),
+    "signature": Reason(
+        "signature did not verify (headers probably modified in transit)",
+        "signature did not verify; headers probably modified in transit",
+        "signature_incorrect",
+    ),
+    "key_short": Reason("signature invalid (key too short)", "public key too short: {bits} bits", "signature_incorrect"),
+    "unspecified": Reason("unspecified reason", "unspecified reason", "signature_incorrect"),
+}
+"""By key of `Signature.reason`."""
+
+
+def reason_variable(one: Signature) -> str:
+    """`$dkim_verify_reason`."""
+    reason = REASONS.get(one.reason)
+    return reason.variable if reason is not None else ""
+
+
+def log_line(one: Signature) -> str:
+    """The line of log selector dkim_verbose."""
+    parts = [
+        f"DKIM: d={one.domain} s={one.selector} c={one.header_canon}/{one.body_canon} a={one.algorithm} "
+        f"b={len(one.signature) * 8}"
+    ]
+    if one.identity:
+        parts.append(f" i={one.identity}")
+    for name, value in (("t", one.created), ("x", one.expires), ("l", one.length)):
+        if value is not None:
+            parts.append(f" {name}={value}")
+    return "".join(parts) + f" [{_log_verdict(one)}]"
+
+
+def _log_verdict(one: Signature) -> str:
+    if one.forced is not None:
+        status, reason = one.forced
+        return f"{status} - {reason}" if reason else status
+    if one.status == PASS:
+        return "verification succeeded"
+    text = REASONS[one.reason].log
+    return f"invalid - {text}" if one.status == INVALID else f"verification failed - {text}"
+
+
+def result(one: Signature) -> str:
+    """One `dkim=` of Authentication-Results. # RFC 8601 2.7.1"""
+    where = f" header.d={one.domain} header.s={one.selector} header.a={one.algorithm}"
+    if one.identity:
+        where = f" header.i={one.identity}" + where
+    if one.forced is not None:
+        status, reason = one.forced
+        return f";\n\tdkim=policy ({status}{f' - {reason}' if reason else ''})" + where
+    if one.status == PASS:
+        return ";\n\tdkim=pass" + where
+    if one.reason not in REASONS:
+        return ""
+    text = REASONS[one.reason].result.format(bits=one.key.bits if one.key is not None else 0)
+    kind = "fail" if one.status == FAIL else "neutral"
+    return f";\n\tdkim={kind} ({text})\n\t\t" + where
