@@ -6,7 +6,6 @@ on here, by design; setting them is right and changes nothing.
 
 from __future__ import annotations
 
-_DKIM = "DKIM is not built yet"
 _DMARC = "DMARC is not built yet"
 _DCC = "DCC is not built yet"
 _GSASL = "this part of the gsasl driver is not built yet"
@@ -36,13 +35,6 @@ MISSING: dict[str, str] = {
     "main.queue_fast_ramp": _LATER,
     "main.queue_run_max": _LATER,
     "pipe.use_classresources": _LATER,
-    "smtp.arc_sign": "ARC is not built yet",
-    "smtp.dkim_canon": _DKIM,
-    "smtp.dkim_hash": _DKIM,
-    "smtp.dkim_private_key": _DKIM,
-    "smtp.dkim_sign_headers": _DKIM,
-    "smtp.dkim_strict": _DKIM,
-    "smtp.dkim_timestamps": _DKIM,
     "smtp.host_name_extract": _LATER,
     "smtp.hosts_pipe_connect": "early pipelining to other servers is not built yet",
     "spa.client_domain": "the spa driver is not built yet",

@@ -123,8 +123,10 @@ class MailauthWatch:
         minimal = scope.services.config.main.dkim_verify_minimal
         for number, one in enumerate(verifier.signatures, 1):
             verifier.judge(one, self.digests, fetch)
-            if one.reason == "key_syntax":
+            if one.reason in ("key_syntax", "unavailable"):
                 scope.log(f"DKIM: d={one.domain} s={one.selector} [failed key import]")
+            if one.library:
+                scope.log(f"DKIM: validation error: {one.library}")
             if minimal and one.status == "pass":
                 del verifier.signatures[number:]
                 break
@@ -227,6 +229,12 @@ def _run_all(watch: MailauthWatch, items: list[str], scope: Scope) -> Verdict | 
         del scope.state[name]
     scope.state["dkim_verify_status"] = ":".join(watch.statuses)
     return refused
+
+
+def _matching(watch: MailauthWatch, signer: str) -> list[Signature | None]:
+    """The signatures of a domain, or of an identity."""
+    by_identity = "@" in signer
+    return [one for one in watch.signatures if signer == (one.identity if by_identity else one.domain)]
 
 
 def _run_one(watch: MailauthWatch, signer: str, one: Signature | None, scope: Scope) -> Verdict:

@@ -7,6 +7,7 @@ Laws:
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,9 +25,10 @@ from angaros.model.message import (
     DSN_RET_FULL,
     DSN_RET_HDRS,
 )
-from angaros.smtp.client import TIMEOUT, ClientFailure, ClientReply
+from angaros.smtp.client import IO, TIMEOUT, ClientFailure, ClientReply
 from angaros.smtp.grammar import encode_xtext
-from angaros.smtp.transaction import DEFERRED, DONE, FAILED, Envelope, Features, RcptOutcome, Transaction
+from angaros.smtp.transaction import DEFERRED, DONE, FAILED, DataSource, Envelope, Features, RcptOutcome, Transaction
+from angaros.transports.dkim_sign import SigningDeferred, wants_signing
 from angaros.transports.headers import TransportError, header_text
 from angaros.transports.recipients import envelope_recipient
 from angaros.transports.smtp_hosts import SetupError, protocol_of
@@ -75,7 +77,7 @@ class Copy:
     deferred_text: str = ""
     deferred_errno: int = 0
     """The last host or message error: for the event at the end."""
-    _source: MessageSource | FilteredSource | None = None
+    _source: DataSource | None = None
     _source_items: tuple[int, ...] = ()
 
     def pending(self) -> list[Item]:
@@ -94,7 +96,7 @@ class Copy:
         self.deferred_text, self.deferred_errno = text, number
         self.event("msg:host:defer", text, number, self.items[0])
 
-    def source(self, items: list[Item]) -> MessageSource | FilteredSource:
+    def source(self, items: list[Item]) -> DataSource:
         """The data for these addresses; made once as long as they stay the same."""
         key = tuple(id(item) for item in items)
         if self._source is None or self._source_items != key:
@@ -104,7 +106,12 @@ class Copy:
             except TransportError as error:
                 raise SetupError(str(error), error.errno or int(Why.EXPAND_FAIL), panic=error.panic) from None
             plain = MessageSource(self.attempt, text, self.instance.options)
-            self._source = plain if not self.instance.options.transport_filter else self._filtered(plain, deliveries)
+            filters = bool(self.instance.options.transport_filter)
+            self._source = plain if not filters else self._filtered(plain, deliveries)
+            if wants_signing(self.instance.options):
+                from angaros.transports.signed_source import SignedSource
+
+                self._source = SignedSource(self._source, self.instance.options, self.scope, whole_in_body=filters)
             self._source_items = key
         return self._source
 
@@ -163,6 +170,9 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
     transaction = _transaction(copy, session, items)
     try:
         reply = transaction.run()
+    except SigningDeferred as deferred:
+        _spread(copy, session, items, transaction, _not_signed(session, deferred), host_keys)
+        return False
     except ClientFailure as failure:
         if session.reused and transaction.stage == "mail" and (failure.reply is None or failure.reply.code == 421):
             session.close(say_quit=False)
@@ -182,6 +192,13 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
     if not transaction.clean:
         session.close(say_quit=False)
     return transaction.clean
+
+
+def _not_signed(session: SmtpSession, deferred: SigningDeferred) -> ClientFailure:
+    """Exim takes it for a failure to write. # Exim spec 58.2, dkim_strict"""
+    host = f"{session.host.name} [{session.host.address}]"
+    reason = deferred.args[0]
+    return ClientFailure(IO, f"smtp send to {host} failed: {reason}" if reason else host, number=errno.EACCES)
 
 
 def fresh_result(session: SmtpSession, copy: Copy, item: Item) -> DeliveryResult:
@@ -217,7 +234,7 @@ def _transaction(copy: Copy, session: SmtpSession, items: list[Item]) -> Transac
     features = Features(
         pipelining="PIPELINING" in offered and not listed(options.hosts_avoid_pipelining, "hosts_avoid_pipelining", host, scope),
         chunking="CHUNKING" in offered
-        and not options.transport_filter
+        and (not options.transport_filter or wants_signing(options))
         and listed(options.hosts_try_chunking, "hosts_try_chunking", host, scope),
         prdr=len(items) > 1 and not lmtp and "PRDR" in offered and listed(options.hosts_try_prdr, "hosts_try_prdr", host, scope),
         lmtp=lmtp,
@@ -352,6 +369,7 @@ def _delivered(copy: Copy, session: SmtpSession, item: Item, transaction: Transa
     result.used = frozenset(session.used)
     result.smtp_response = outcome.reply.text if outcome.reply is not None else ""
     result.size = transaction.client.written
+    result.dkim = getattr(transaction.source, "dkim_log", "")
     result.auth_sender = session.auth_sender
     result.dsn_passed_on = "dsn" in session.used and not item.delivery.dsn_lasthop
     result.finished = copy.scope.services.clock.now()

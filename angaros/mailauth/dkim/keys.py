@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,9 +32,23 @@ _ED25519_WRAPPED = bytes.fromhex("302a300506032b6570032100")
 
 RSA, ED25519 = "rsa", "ed25519"
 
+NO_OCTETS = "error:068000E0:asn1 encoding routines::too small"
+NO_KEY = "error:0688010A:asn1 encoding routines::nested asn1 error"
+BAD_SIGNATURE = "error:02000068:rsa routines::bad signature"
+NO_PEM = "error:1E08010C:DECODER routines::unsupported"
+"""OpenSSL's words, as Exim logs them; the library that we use has others."""
+
+_REVOKED = re.compile(r"(?:\A|;)[ \t\r\n]*p[ \t\r\n]*=(?:;|\Z)")
+"""p= without anything: the key was revoked. # RFC 6376 3.6.1"""
+
 
 class KeyRecordError(ValueError):
     """A record that is no key. `str()` says why."""
+
+    def __init__(self, text: str, *, library: str = "") -> None:
+        super().__init__(text)
+        self.library = library
+        """What OpenSSL says, when the record was well-formed and the key in it is not."""
 
 
 class PrivateKeyError(ValueError):
@@ -110,8 +125,11 @@ def parse_key_record(text: str) -> KeyRecord:
         raise KeyRecordError("Bad v= field")
     if "p" not in tags:
         raise KeyRecordError("no p= field")
+    value = without_white(tags["p"])
+    if not value and not _REVOKED.search(text):
+        raise KeyRecordError("blank p= field")
     try:
-        public = base64.b64decode(without_white(tags["p"]), validate=True)
+        public = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         raise KeyRecordError("bad base64 in p=") from None
     return KeyRecord(
@@ -129,7 +147,7 @@ def parse_key_record(text: str) -> KeyRecord:
 def import_public_key(key_type: str, octets: bytes) -> PublicKey:
     """The key of a record. Raises KeyRecordError."""
     if not octets:
-        raise KeyRecordError("revoked key")
+        raise KeyRecordError("revoked key", library=NO_OCTETS)
     if key_type == ED25519:
         return _import_ed25519(octets)
     if key_type != RSA:
@@ -155,7 +173,7 @@ def _import_rsa(octets: bytes) -> PublicKey:
     try:
         key = load_der_public_key(octets)
     except (ValueError, UnsupportedAlgorithm):
-        raise KeyRecordError("no RSA key") from None
+        raise KeyRecordError("no RSA key", library=NO_KEY) from None
     if not isinstance(key, RSAPublicKey):
         raise KeyRecordError("no RSA key")
     if key.key_size > MAX_RSA_BITS:
@@ -199,12 +217,12 @@ def import_private_key(pem: bytes) -> PrivateKey:
     try:
         key = load_pem_private_key(pem, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise PrivateKeyError("unsupported") from None
+        raise PrivateKeyError(NO_PEM) from None
     if isinstance(key, RSAPrivateKey):
         return PrivateKey(RSA, key)
     if isinstance(key, Ed25519PrivateKey):
         return PrivateKey(ED25519, key)
-    raise PrivateKeyError("unsupported")
+    raise PrivateKeyError(NO_PEM)
 
 
 def choose_record(texts: Sequence[str], parse: Callable[[str], KeyRecord] = parse_key_record) -> KeyRecord:

@@ -16,14 +16,14 @@ class Reason:
     """The text in Authentication-Results."""
     variable: str
     """`$dkim_verify_reason`. # Exim spec 58.3"""
+    kind: str = ""
+    """The method's result, when the status does not say it."""
 
 
 REASONS: dict[str, Reason] = {
     "syntax": Reason("signature tag missing or invalid", "signature tag missing or invalid", "pubkey_syntax"),
     "version": Reason("unsupported DKIM version", "unsupported DKIM version", "pubkey_syntax"),
-    "unavailable": Reason(
-        "public key record (currently?) unavailable", "public key record (currently?) unavailable", "pubkey_unavailable"
-    ),
+    "unavailable": Reason("public key record (currently?) unavailable", "pubkey unavailable", "pubkey_unavailable", "tmperror"),
     "key_syntax": Reason("syntax error in public key record", "public key record import problem", "pubkey_syntax"),
     "bodyhash": Reason(
         "body hash mismatch (body probably modified in transit)",
@@ -41,6 +41,10 @@ REASONS: dict[str, Reason] = {
 """By key of `Signature.reason`."""
 
 
+UNSET = "<UNSET>"
+"""In the log, for a tag that is missing."""
+
+
 def reason_variable(one: Signature) -> str:
     """`$dkim_verify_reason`."""
     reason = REASONS.get(one.reason)
@@ -50,7 +54,7 @@ def reason_variable(one: Signature) -> str:
 def log_line(one: Signature) -> str:
     """The line of log selector dkim_verbose."""
     parts = [
-        f"DKIM: d={one.domain} s={one.selector} c={one.header_canon}/{one.body_canon} a={one.algorithm} "
+        f"DKIM: d={one.domain or UNSET} s={one.selector or UNSET} c={one.header_canon}/{one.body_canon} a={one.algorithm} "
         f"b={len(one.signature) * 8}"
     ]
     if one.identity:
@@ -73,16 +77,19 @@ def _log_verdict(one: Signature) -> str:
 
 def result(one: Signature) -> str:
     """One `dkim=` of Authentication-Results. # RFC 8601 2.7.1"""
-    where = f" header.d={one.domain} header.s={one.selector} header.a={one.algorithm}"
-    if one.identity:
-        where = f" header.i={one.identity}" + where
+    where = "".join(
+        f" header.{tag}={value}"
+        for tag, value in (("d", one.domain), ("i", one.identity), ("s", one.selector), ("a", one.algorithm))
+        if value
+    )
     if one.forced is not None:
-        status, reason = one.forced
-        return f";\n\tdkim=policy ({status}{f' - {reason}' if reason else ''})" + where
+        status, why = one.forced
+        return f";\n\tdkim=policy ({status}{f' - {why}' if why else ''})" + where
     if one.status == PASS:
         return ";\n\tdkim=pass" + where
     if one.reason not in REASONS:
         return ""
-    text = REASONS[one.reason].result.format(bits=one.key.bits if one.key is not None else 0)
-    kind = "fail" if one.status == FAIL else "neutral"
+    reason = REASONS[one.reason]
+    text = reason.result.format(bits=one.key.bits if one.key is not None else 0)
+    kind = reason.kind or ("fail" if one.status == FAIL else "neutral")
     return f";\n\tdkim={kind} ({text})\n\t\t" + where

@@ -55,6 +55,8 @@ class Signature:
     status: str = NONE
     reason: str = ""
     """Key of `report.REASONS`."""
+    library: str = ""
+    """What the cryptographic library said."""
     record: KeyRecord | None = None
     key: PublicKey | None = None
     forced: tuple[str, str] | None = None
@@ -83,7 +85,7 @@ def parse_signature(line: str) -> Signature:
     if tags.get("v") != "1":  # RFC 6376 3.5, v=
         found.problem = "version" if "v" in tags else "syntax"
     read_canon(found, tags.get("c", "simple/simple"))
-    found.identity = tags.get("i", "")
+    found.identity = without_white(tags.get("i", ""))
     _read_numbers(found)
     if "q" in tags and "dns/txt" not in split_colons(tags["q"].lower()):
         found.problem = found.problem or "syntax"

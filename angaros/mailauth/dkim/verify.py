@@ -151,13 +151,15 @@ class Verifier:
         except KeyUnavailable:
             one.status, one.reason = INVALID, "unavailable"
             return
-        except keys.KeyRecordError:
-            one.status, one.reason = INVALID, "key_syntax"
+        except keys.KeyRecordError as error:
+            one.status, one.reason, one.library = INVALID, "key_syntax", error.library
             return
         one.status, one.reason = self._verdict(one)
 
     def _load_key(self, one: Signature, fetch: Fetch) -> None:
         one.record = fetch_record(one, fetch)
+        if not {"*", "email"} & set(one.record.services):
+            raise keys.KeyRecordError("not for email")
         one.key = keys.import_public_key(one.record.key_type, one.record.public)
 
     def _verdict(self, one: Signature) -> tuple[str, str]:
@@ -169,6 +171,7 @@ class Verifier:
             return FAIL, "key_short"
         chosen = select_headers(one.headers, [line for line in self._headers if line is not one.line])
         if not key.verify(one.signature, signed_data(chosen, one.line, one.header_canon), one.digest):
+            one.library = keys.BAD_SIGNATURE
             return FAIL, "signature"
         return PASS, ""
 
