@@ -126,13 +126,14 @@ class AclEngine:
         return Outcome.DENY
 
     def _find(self, frame: Frame, text: str) -> Acl | None:
-        text = text.strip(" \t\n")
-        named = self._named.get(text)
-        if named is None and (written := self.services.config.acls.get(text)) is not None:
-            named = self._named[text] = parse_named(written)
+        text = text.lstrip(" \t\n")
+        name = text.rstrip(" \t\n")
+        named = self._named.get(name)
+        if named is None and (written := self.services.config.acls.get(name)) is not None:
+            named = self._named[name] = parse_named(written)
         if named is not None:
-            frame.name = f"ACL {text}"
-            frame.trace(f'using ACL "{text}"')
+            frame.name = f"ACL {name}"
+            frame.trace(f'using ACL "{name}"')
             return named
         if is_tainted(text) and self.services.harness is None:
             what = "open a tainted ACL file name" if text.startswith("/") else "use tainted ACL text"
@@ -140,7 +141,7 @@ class AclEngine:
             frame.log_message = "internal configuration error"
             return None
         if text.startswith("/"):
-            return self._find_file(frame, text)
+            return self._find_file(frame, name)
         frame.name = "inline ACL"
         acl = self._inline.get(text)
         if acl is None:

@@ -99,7 +99,7 @@ def logical_lines(text: str) -> Iterator[str]:
         if line.endswith("\\"):
             pending.append(line[:-1])
             continue
-        pending.append(line)
+        pending.append(raw.lstrip(" \t\r"))  # blanks at its end may be what an expansion left: text of a modifier keeps them
         joined = "".join(pending)
         pending = []
         if joined.strip():
@@ -145,7 +145,9 @@ def _parse_item(text: str, verb: str, line: AclLine) -> Item:
         variable, rest = _parse_variable(rest, line)
         title = f"set {variable if variable.startswith('dkim') else 'acl_' + variable}"
     if rest.startswith("="):
-        rest = rest[1:].strip(" \t\n")
+        rest = rest[1:].lstrip(" \t\n")
+        if not row.modifier:
+            rest = rest.rstrip(" \t\n")
     elif name != "endpass":
         raise _wrong(f'"=" missing after ACL "{name}" {"modifier" if row.modifier else "condition"}', line)
     return Item(row, rest, negated, variable, title, row.resolve())

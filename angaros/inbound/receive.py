@@ -91,7 +91,8 @@ class Reception:
         if self.decoder is not None:
             return ""
         seen = self.reader.unfinished + tail
-        return " (header)" if seen and not seen.endswith(b"\n") else " (after header)"
+        complete = seen.endswith(b"\n") if seen else bool(self.reader.lines)
+        return " (after header)" if complete else " (header)"
 
     # Input.
 
