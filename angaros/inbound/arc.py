@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from angaros.inbound.dkim import key_texts, limits_of, watch_of
+from angaros.model.mailauth import ArcResult, ArcSet
 from angaros.model.text import Tainted
 
 if TYPE_CHECKING:
+    from angaros.mailauth.arc.chain import Chain
     from angaros.mailauth.arc.verify import Judgement
     from angaros.model.scope import Scope
 
@@ -44,6 +47,19 @@ def _judge(scope: Scope) -> Judgement:
     state["arc_oldest_pass"] = str(found.oldest_pass)
     state["arc_domains"] = Tainted(chain.domains()) if chain is not None else ""
     message.effects.caches["arc_log"] = found.state == PASS
+    message.effects.mailauth.arc = ArcResult(found.state, found.reason, _sets(chain), found.oldest_pass)
+    return found
+
+
+_REMOTE_IP = re.compile(r"[;\s]smtp\.remote-ip=([0-9A-Fa-f:.]+)")
+
+
+def _sets(chain: Chain | None) -> list[ArcSet]:
+    found = []
+    for one in chain.in_order() if chain is not None else ():
+        address = _REMOTE_IP.search(one.results or "")
+        selector = one.seal.selector if one.seal is not None else ""
+        found.append(ArcSet(one.instance, one.domain, selector, address[1] if address is not None else ""))
     return found
 
 

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from angaros.lists.parse import split_list
+from angaros.mailauth.dkim.tags import without_white
 from angaros.model.errors import AngarosError
+from angaros.model.mailauth import DkimResult
 from angaros.model.outcome import Outcome, Verdict
 from angaros.model.text import Tainted, concat
 
@@ -111,7 +113,9 @@ class MailauthWatch:
             return None
         if self.verifier is not None:
             self._verify(scope)
-        return _policy(self, scope)
+        verdict = _policy(self, scope)
+        scope.message.effects.mailauth.dkim = [_outcome(one) for one in self.signatures]
+        return verdict
 
     def _verify(self, scope: Scope) -> None:
         assert self.verifier is not None
@@ -130,6 +134,25 @@ class MailauthWatch:
             if minimal and one.status == "pass":
                 del verifier.signatures[number:]
                 break
+
+
+def _outcome(one: Signature) -> DkimResult:
+    """What others may know of a signature, after the ACL."""
+    from angaros.mailauth.dkim.report import method_result, reason_variable
+
+    status, reason = one.forced or (one.status, reason_variable(one))
+    result, comment = method_result(one)
+    return DkimResult(
+        one.domain,
+        one.selector,
+        one.identity,
+        one.algorithm,
+        status,
+        reason,
+        result,
+        comment,
+        without_white(one.tags.get("b", "")),
+    )
 
 
 def limits_of(scope: Scope) -> Limits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from angaros.mailauth.dkim.signature import FAIL, INVALID, PASS, Signature
+from angaros.mailauth.dkim.signature import FAIL, INVALID, NONE, PASS, Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +75,24 @@ def _log_verdict(one: Signature) -> str:
     return f"invalid - {text}" if one.status == INVALID else f"verification failed - {text}"
 
 
-def result(one: Signature) -> str:
-    """One `dkim=` of Authentication-Results. # RFC 8601 2.7.1"""
-    where = "".join(
-        f" header.{tag}={value}"
-        for tag, value in (("d", one.domain), ("i", one.identity), ("s", one.selector), ("a", one.algorithm))
-        if value
-    )
+def method_result(one: Signature) -> tuple[str, str]:
+    """The result and its comment. # RFC 8601 2.7.1"""
     if one.forced is not None:
         status, why = one.forced
-        return f";\n\tdkim=policy ({status}{f' - {why}' if why else ''})" + where
-    if one.status == PASS:
-        return ";\n\tdkim=pass" + where
-    if one.reason not in REASONS:
-        return ""
-    reason = REASONS[one.reason]
+        return "policy", f"{status}{f' - {why}' if why else ''}"
+    reason = REASONS.get(one.reason)
+    if reason is None:
+        return one.status, ""
     text = reason.result.format(bits=one.key.bits if one.key is not None else 0)
-    kind = reason.kind or ("fail" if one.status == FAIL else "neutral")
-    return f";\n\tdkim={kind} ({text})\n\t\t" + where
+    return reason.kind or ("fail" if one.status == FAIL else "neutral"), text
+
+
+def result(one: Signature) -> str:
+    """One `dkim=` of Authentication-Results."""
+    tags = (("d", one.domain), ("i", one.identity), ("s", one.selector), ("a", one.algorithm))
+    where = "".join(f" header.{tag}={value}" for tag, value in tags if value)
+    method, comment = method_result(one)
+    if method == NONE:
+        return ""
+    gap = "\n\t\t" if comment and method != "policy" else ""
+    return f";\n\tdkim={method}{f' ({comment})' if comment else ''}{gap}{where}"

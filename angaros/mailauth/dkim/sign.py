@@ -98,9 +98,13 @@ class Layout:
         self._column = 1
 
     def tag(self, name: str, value: str) -> None:
-        """`; name=value`"""
+        """`; name=value`; a value that is longer than a line is folded anywhere."""
         self.token(";", blank=False)
-        self.token(f"{name}={value}")
+        if len(name) + 1 + len(value) < WIDTH:
+            self.token(f"{name}={value}")
+        else:
+            self.token(f"{name}=")
+            self.breakable(value)
 
     def last_tag(self, name: str) -> None:
         """`; name=`, whose value follows. Here a line may end in the space, as Exim's does."""
