@@ -6,7 +6,7 @@ calls `warm` before it forks, so that its workers share the loaded pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from angaros.config.config import Config
@@ -79,8 +79,8 @@ def build_services(config: Config, site: Site, ports: Ports, harness: Harness | 
         "courier": lambda: ports.courier(services),
         "submitter": lambda: _submitter(services),
     }
-    for name, factory in factories.items():
-        setattr(services, name, Lazy(services, name, factory))
+    services.extra["factories"] = factories
+    remake(services, factories)
     services.extra["host_name"] = _lookup_host_name
     services.extra["ldapauth"] = _ldapauth
     services.extra["queue_size"] = QueueSize(services)
@@ -91,6 +91,12 @@ def build_services(config: Config, site: Site, ports: Ports, harness: Harness | 
     services.extra["dkim_results"] = _dkim_results
     services.extra["arc"] = _arc
     return services
+
+
+def remake(services: Services, names: Iterable[str]) -> None:
+    """Forget these parts: they are made anew when next asked for."""
+    for name in names:
+        setattr(services, name, Lazy(services, name, services.extra["factories"][name]))
 
 
 class QueueSize:

@@ -123,6 +123,16 @@ def run_queue(context: Context) -> int:
         context.services.extra["dont_deliver"] = True
     if call.queue_times and context.services.harness is not None:
         context.services.harness.set_queue_ages(call.queue_times)
-    for run in call.queue_runs:
-        run_queue(context.services, run)
+    services = context.services
+
+    def go() -> None:
+        for run in call.queue_runs:
+            run_queue(services, run)
+
+    if services.harness is not None or context.config.main.queue_run_in_order or services.log.debugging("any"):
+        go()  # one after the other, in order
+    else:
+        from angaros.daemon.looped import run
+
+        run(services, go)
     return 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from angaros.cli.context import Context
+from angaros.model.interfaces import Services
 from angaros.model.message import Message
 
 
@@ -25,6 +27,14 @@ def install(context: Context) -> None:
         _in_background(lambda: deliver_held(services, message, lock), lock)
 
     services.extra["start_delivery"] = start
+    services.extra["side_by_side"] = _side_by_side
+
+
+def _side_by_side(services: Services, calls: Sequence[Callable[[], Any]], limit: int) -> list[Any]:
+    """Remote deliveries of one message."""
+    from angaros.daemon.looped import side_by_side
+
+    return side_by_side(services, calls, limit)
 
 
 def _leave_to_daemon(context: Context, message: Message, lock: Any) -> None:

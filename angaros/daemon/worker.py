@@ -25,6 +25,7 @@ from angaros.config.site import Site
 from angaros.daemon.control import Channel
 from angaros.daemon.couriers import RemoteCourier
 from angaros.daemon.listen import Listener
+from angaros.daemon.looped import new_loop
 from angaros.daemon.privilege import become
 from angaros.daemon.process_info import path_of, write_lines
 from angaros.daemon.shared import CONNECTIONS, DELIVERIES, QUEUE_RUNS, SharedCounters
@@ -59,16 +60,6 @@ class Place:
     delivery_mode: str = ""
     """-odi, -odq, ... given to the daemon."""
     notifier: socket.socket | None = None
-
-
-def new_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's, or asyncio's where uvloop is not there."""
-    try:
-        import uvloop
-
-        return uvloop.new_event_loop()
-    except ImportError:
-        return asyncio.new_event_loop()
 
 
 class Worker:

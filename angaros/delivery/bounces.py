@@ -14,6 +14,7 @@ from angaros.delivery import report
 from angaros.delivery.attempt import Attempt, Fate
 from angaros.delivery.done import mark_done
 from angaros.delivery.errors_copy import copies_of
+from angaros.delivery.settle import quiet
 from angaros.delivery.templates import Template, read_template
 from angaros.delivery.wording import describe, explain, is_hidden, is_special
 from angaros.model.delivery import Delivery
@@ -81,7 +82,8 @@ def _without_recipient(attempt: Attempt, fate: Fate) -> None:
 def _ignore(attempt: Attempt, fate: Fate, why: str) -> None:
     delivery = fate.delivery
     parent = f" <{delivery.parent.address}>" if delivery.parent is not None else ""
-    attempt.log_both(f"{delivery.address}{parent}: error ignored{f': {why}' if why else ''}")
+    if not quiet(attempt, delivery):
+        attempt.log_both(f"{delivery.address}{parent}: error ignored{f': {why}' if why else ''}")
     mark_done(attempt, delivery)
 
 

@@ -8,17 +8,18 @@ from angaros.delivery import parallel
 from angaros.delivery.attempt import Attempt
 from angaros.delivery.batches import depends, same_envelope
 from angaros.delivery.environment import EnvironmentFault, set_return_path, transport_scope
-from angaros.delivery.settle import settle
+from angaros.delivery.settle import quiet, settle
 from angaros.delivery.size import size_fault
 from angaros.hints.wait import note_waiting
 from angaros.lists.parse import split_list
 from angaros.model.delivery import Delivery, DeliveryResult
-from angaros.model.errors import AngarosError, ListDefer, Why
+from angaros.model.errors import AngarosError, ExpansionError, ListDefer, Why
 from angaros.model.scope import Scope
 from angaros.net.hosts import build_host_list
 from angaros.transports import smtp
 from angaros.transports.attempt import Attempt as SmtpAttempt
 from angaros.transports.smtp_hosts import SetupError, host_list
+from angaros.transports.smtp_one_host import rcpt_limit
 
 EXPLICITLY_QUEUED = "SMTP delivery explicitly queued"
 
@@ -104,9 +105,28 @@ def take_groups(attempt: Attempt) -> list[list[Delivery]]:
                 and same_envelope(delivery, first)
             )
             (group if same else rest).append(delivery)
-        groups.append(group)
+        groups += _split(attempt, instance, group)
         waiting = rest
     return groups
+
+
+def _split(attempt: Attempt, instance: Any, group: list[Delivery]) -> list[list[Delivery]]:
+    """More than `max_rcpt` addresses go in shares of equal size over connections of their own, as many as may be side by side;
+    with `max_rcpt = 1` each goes alone. Exim spec 30.4, 14 (remote_max_parallel)"""
+    if len(group) == 1:
+        return [group]
+    try:
+        limit = rcpt_limit(instance, attempt.scope.child(group[0]))
+        alone = instance.options.max_rcpt.strip() == "1"  # written so; a computed 1 keeps the connection
+    except (SetupError, ExpansionError):
+        return [group]  # the transport will tell
+    parallel = attempt.services.config.main.remote_max_parallel
+    share = len(group)
+    if alone:
+        share = 1
+    elif limit and len(group) > limit and parallel > 1:
+        share = -(-len(group) // parallel)
+    return [group[start : start + share] for start in range(0, len(group), share)]
 
 
 def _multi_domain(attempt: Attempt, instance: Any, delivery: Delivery) -> bool:
@@ -147,7 +167,11 @@ def _deliver_groups(attempt: Attempt, groups: list[list[Delivery]], fallback: li
         _deliver_group(attempt, groups[0], fallback)
     else:
         calls = [lambda group=group: _deliver_group(attempt, group, fallback) for group in groups]
-        attempt.services.waiter.gather(calls, limit)
+        gather = attempt.services.extra.get("side_by_side")  # on the command line
+        if gather is not None and limit != 1:
+            gather(attempt.services, calls, limit)
+        else:
+            attempt.services.waiter.gather(calls, limit)
     attempt.open_count = 0
 
 
@@ -195,6 +219,7 @@ def _results(attempt: Attempt, instance: Any, group: list[Delivery]) -> list[Del
 
 def _smtp_attempt(attempt: Attempt, scope: Scope) -> SmtpAttempt:
     options, queue = attempt.options, attempt.message.queue_name
+    first = scope.delivery
     return SmtpAttempt(
         message=attempt.message,
         return_path=scope.local.get("return_path", ""),
@@ -204,7 +229,7 @@ def _smtp_attempt(attempt: Attempt, scope: Scope) -> SmtpAttempt:
         first=options.immediate,
         two_stage_first=options.first_pass,
         queue_smtp=options.first_pass,
-        log_both=attempt.log_both,
+        log_both=attempt.msglog.append if first is not None and quiet(attempt, first) else attempt.log_both,
         log_message=attempt.msglog.append,
         may_continue=lambda message_id: attempt.services.store.exists(message_id, queue),
     )

@@ -37,7 +37,7 @@ def routing_result(delivery: Delivery, status: str) -> DeliveryResult:
     )
 
 
-def _quiet(attempt: Attempt, delivery: Delivery) -> bool:
+def quiet(attempt: Attempt, delivery: Delivery) -> bool:
     """`disable_logging` on the router or transport. Exim spec 15, 24."""
     config = attempt.services.config
     transport = config.transports.get(delivery.transport) if delivery.transport else None
@@ -57,7 +57,7 @@ def succeed(attempt: Attempt, delivery: Delivery, result: DeliveryResult, flag: 
         via = f" <{delivery.parent.address}>" if delivery.parent is not None else ""
         attempt.msglog.append(f"{delivery.address}{via}: {transport} transport succeeded")
     journal(attempt, mark_done(attempt, delivery))
-    if not _quiet(attempt, delivery):
+    if not quiet(attempt, delivery):
         how = _appearance(attempt, delivery, result, shadow)
         attempt.log(lines.delivery_line(flag, delivery, result, attempt.message, attempt.services.log, how))
     if delivery.transport and action_of(attempt.scope, delivery.transport):
@@ -90,7 +90,7 @@ def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: st
     if not result.message and delivery.extra.get("pass_message"):
         text += ": "
     selector = lines.defer_selector(result)
-    if not _quiet(attempt, delivery):
+    if not quiet(attempt, delivery):
         attempt.log(text, selector=selector, panic=panic or result.status == "panic")
     if not selector or attempt.message.first_delivery:  # Exim spec 53.15, retry_defer
         attempt.msglog.append(text.removeprefix("== "))
@@ -106,7 +106,7 @@ def fail(attempt: Attempt, delivery: Delivery, result: DeliveryResult) -> None:
     """Failed for good: a bounce will tell."""
     attempt.failed.insert(0, Fate(delivery, result))
     text = lines.failure_line(delivery, result, attempt.message, attempt.services.log, _appearance(attempt, delivery, result))
-    if not _quiet(attempt, delivery):
+    if not quiet(attempt, delivery):
         attempt.log(text)
     if delivery.transport or delivery.router:
         attempt.msglog.append(text.removeprefix("** "))

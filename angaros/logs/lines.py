@@ -274,7 +274,7 @@ class Attempt:
 
 
 def _common_fields(delivery: Delivery, message: Message, how: Attempt, log: Log, out: list[str]) -> None:
-    if log.selected("sender_on_delivery"):
+    if delivery.transport and log.selected("sender_on_delivery"):
         out.append(f"F=<{message.sender_address}>")
     if message.queue_name:
         out.append(f"Q={message.queue_name}")
@@ -358,6 +358,11 @@ def queue_time(message: Message, now: float, log: Log) -> str:
     return duration_precise(now - start, millisec=log.selected("millisec"))
 
 
+def _one_line(result: DeliveryResult) -> str:
+    """What a host said in several lines."""
+    return result.message.replace("\n", "\\n") if result.host is not None else result.message
+
+
 def failure_line(delivery: Delivery, result: DeliveryResult, message: Message, log: Log, how: Attempt = NOTHING_ELSE) -> str:
     """A `**` line."""
     out = ["**", address_text(delivery, log, success=False)]
@@ -372,7 +377,7 @@ def failure_line(delivery: Delivery, result: DeliveryResult, message: Message, l
     if result.basic_errno > 0:
         text += f" : {os.strerror(result.basic_errno)}"
     if result.message:
-        text += f" : {result.message}"
+        text += f" : {_one_line(result)}"
     tail: list[str] = []
     _deliver_time(result, log, tail)
     return " ".join([text, *tail])
@@ -404,7 +409,7 @@ def defer_line(delivery: Delivery, result: DeliveryResult, message: Message, log
         _interface_field(result, log, out)
     _deliver_time(result, log, out)
     text = " ".join(out)
-    return f"{text}: {result.message}" if result.message else text
+    return f"{text}: {_one_line(result)}" if result.message else text
 
 
 RETRY_BASE = -51

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from angaros.model.text import Tainted
-from angaros.smtp.client import ClientFailure, ClientReply, SmtpClient
+from angaros.smtp.client import TIMEOUT, ClientFailure, ClientReply, SmtpClient
 
 BLOCK = 8192
 """Octets: a message up to this size goes as one block; headers longer than it are cut into blocks."""
@@ -134,7 +134,7 @@ class Transaction:
                 self.stage = "rcpt"
                 self.failed_rcpt = number
                 self.client.label = prefix + self.envelope.recipients[number][0]
-            reply = self.client.read_reply()
+            reply = self._envelope_reply(number)
             del self._pending[0]
             if number < 0:
                 if not reply.ok:
@@ -142,6 +142,15 @@ class Transaction:
             else:
                 self._judge(self.outcomes[number], reply, "rcpt")
         self.failed_rcpt = -1
+
+    def _envelope_reply(self, number: int) -> ClientReply:
+        """A time-out of a recipient is worded without `pipelined`, as in Exim's logs."""
+        try:
+            return self.client.read_reply()
+        except ClientFailure as failure:
+            if number >= 0 and failure.kind == TIMEOUT:
+                failure.text = failure.text.replace("after pipelined ", "after ", 1)
+            raise
 
     @staticmethod
     def _judge(outcome: RcptOutcome, reply: ClientReply, stage: str) -> None:

@@ -25,7 +25,7 @@ from angaros.transports.smtp_hosts import (
     retry_state,
 )
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
-from angaros.transports.smtp_one_host import OneHost, rcpt_limit
+from angaros.transports.smtp_one_host import OneHost
 from angaros.transports.smtp_send import Copy, Item
 
 if TYPE_CHECKING:
@@ -40,23 +40,9 @@ LONG_FAILING = "have been failing for a long time"
 def deliver(
     instance: DriverInstance[Any], deliveries: Sequence[Delivery], scope: Scope, attempt: Attempt
 ) -> list[DeliveryResult]:
-    """Try to deliver to all of `deliveries`, which share hosts, transport and envelope sender. Results in the same order.
-
-    More than `max_rcpt` addresses go over connections of their own, side by side if `remote_max_parallel` allows it."""
+    """Try to deliver to all of `deliveries`, which share hosts, transport and envelope sender. Results in the same order."""
     items = [Item(delivery) for delivery in deliveries]
-    copy = Copy(instance, attempt, scope.child(deliveries[0]), items)
-    try:
-        limit = rcpt_limit(copy)
-    except (SetupError, ExpansionError) as error:
-        _set_all(items, str(error), int(Why.EXPAND_FAIL))
-        return [item.result for item in items]
-    parallel = scope.services.config.main.remote_max_parallel
-    if limit and len(items) > limit and parallel > 1:
-        parts = [items[start : start + limit] for start in range(0, len(items), limit)]
-        copies = [Copy(instance, attempt, scope.child(part[0].delivery), part) for part in parts]
-        scope.services.waiter.gather([lambda one=one: _deliver(one) for one in copies], parallel)  # type: ignore[misc]
-    else:
-        _deliver(copy)
+    _deliver(Copy(instance, attempt, scope.child(deliveries[0]), items))
     return [item.result for item in items]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from angaros.hints import wait
 from angaros.model.errors import Why
@@ -22,7 +22,9 @@ from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
 from angaros.transports.smtp_tls import DaneError, policy
 
 if TYPE_CHECKING:
+    from angaros.config.config import DriverInstance
     from angaros.model.delivery import Host
+    from angaros.model.scope import Scope
 
 
 class OneHost:
@@ -91,7 +93,7 @@ class OneHost:
             except BaseException:
                 session.close()
                 raise
-            queue = [item for item in queue if item not in batch]
+            queue = self.copy.again + [item for item in queue if item not in batch]
             if not queue or (not good and self.copy.last_failure == HOST):
                 self._share_failure(batch, queue)
                 break
@@ -104,12 +106,13 @@ class OneHost:
         """The addresses of the next transaction (max_rcpt; RFC 9422: RCPTMAX, RCPTDOMAINMAX)."""
         if "RCPTDOMAINMAX" in session.limits:  # whatever its value, as Exim does
             queue = [item for item in queue if item.delivery.domain == queue[0].delivery.domain]
-        limits = [limit for limit in (rcpt_limit(self.copy), session.limits.get("RCPTMAX", 0)) if limit]
+        limits = [limit for limit in (rcpt_limit(self.copy.instance, self.copy.scope), session.limits.get("RCPTMAX", 0)) if limit]
         return queue[: min(limits)] if limits else queue
 
     def _ready(self, session: SmtpSession, batch: list[Item]) -> bool:
         """Whether the session takes another transaction now."""
-        if session.sequence >= session.limits.get("MAILMAX", session.sequence + 1):
+        limits = (self.options.connection_max_messages, session.limits.get("MAILMAX", 0))
+        if any(limit and session.sequence >= limit for limit in limits):
             return False
         return any(item.result.status == "ok" for item in batch) or session.client.reset()
 
@@ -205,10 +208,10 @@ def _reset(session: SmtpSession) -> bool:
         return False
 
 
-def rcpt_limit(copy: Copy) -> int:
+def rcpt_limit(instance: DriverInstance[Any], scope: Scope) -> int:
     """`max_rcpt`; 0 for none. Raises `SetupError`."""
-    text = copy.instance.options.max_rcpt
+    text = instance.options.max_rcpt
     try:
-        return int(copy.scope.expand(text) or 0)
+        return int(scope.expand(text) or 0)
     except ValueError:
         raise SetupError(f'"{text}" is not a number, for max_rcpt', int(Why.EXPAND_FAIL)) from None

@@ -74,6 +74,8 @@ class Copy:
     """Names of hosts that the message waits for."""
     last_failure: str = ""
     """Kind of the failure that ended the last transaction."""
+    again: list[Item] = field(default_factory=list)
+    """Recipients that the last transaction had no room for: the next one on this connection is theirs."""
     deferred_text: str = ""
     deferred_errno: int = 0
     """The last host or message error: for the event at the end."""
@@ -160,11 +162,16 @@ class MessageSource:
             os.close(fd)
 
 
+TOO_MANY = 452
+"""The server takes no more recipients with this message; the rest may follow at once. RFC 5321 4.5.3.1.10"""
+
+
 def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, host_keys: tuple[str, str]) -> bool:
     """Send to `items`; their results are filled in. Returns whether the session is good for another message. `last`: no other
     host follows. Raises `StaleSession`, `SessionFailure`, `SetupError`."""
     session.sequence += 1
     copy.followed, copy.last_failure = False, ""
+    copy.again.clear()
     for item in items:
         item.result = fresh_result(session, copy, item)
     transaction = _transaction(copy, session, items)
@@ -353,9 +360,13 @@ def _converted(address: str, convert: bool) -> str:
 
 def _settle(copy: Copy, session: SmtpSession, items: list[Item], transaction: Transaction, reply: ClientReply | None) -> None:
     """The conversation came to its end: each address by its own outcome."""
+    go_on = transaction.features.pipelining and any(outcome.status == DONE for outcome in transaction.outcomes)
     for item, outcome in zip(items, transaction.outcomes, strict=True):
         if outcome.status == DONE:
             _delivered(copy, session, item, transaction, outcome)
+        elif go_on and outcome.stage == "rcpt" and outcome.reply is not None and outcome.reply.code == TOO_MANY:
+            _put_off(item, outcome.reply.text, int(Why.RCPT_4XX))
+            copy.again.append(item)
         elif outcome.status in (DEFERRED, FAILED):
             _refused(copy, session, item, transaction, outcome)
         else:  # accepted, but nothing came of it: when in doubt, defer
@@ -480,6 +491,8 @@ def _spread(
         elif kind == RECIPIENT:
             if position == transaction.failed_rcpt:
                 _note_address(copy, item)
+            elif position > transaction.failed_rcpt:
+                item.result.host = None  # it was not asked about
         else:
             key = keys[0] if kind == HOST else keys[1]
             text = f"{_host_name(session.host)}: {failure.text}"
