@@ -7,6 +7,7 @@ calls `warm` before it forks, so that its workers share the loaded pages.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any, cast
 
 from angaros.config.config import Config
@@ -16,6 +17,25 @@ from angaros.model.interfaces import Courier, Log, Services, Waiter
 from angaros.model.record import dataclass
 
 PARTS = ("dns", "expander", "lists", "lookups", "hints", "acl", "verifier", "store", "courier", "submitter")
+
+
+MAILAUTH = {
+    "spf": "angaros.mailauth.spf_session:evaluate",
+    "spf_lookup": "angaros.mailauth.spf_session:lookup",
+    "watch_message": "angaros.inbound.dkim:watch_message",
+    "dkim_results": "angaros.inbound.dkim:dkim_results",
+    "arc": "angaros.inbound.arc:arc_state",
+    "dmarc": "angaros.mailauth.dmarc_session:evaluate",
+}
+"""Who judges mail for ACLs and expansions."""
+
+AUTHRESULTS = {
+    "spf": "angaros.mailauth.spf_session:authres",
+    "dkim": "angaros.inbound.dkim:dkim_part",
+    "dmarc": "angaros.mailauth.dmarc_session:authres",
+    "arc": "angaros.inbound.arc:arc_part",
+}
+"""What they say in `${authresults`."""
 
 
 class Lazy:
@@ -84,12 +104,8 @@ def build_services(config: Config, site: Site, ports: Ports, harness: Harness | 
     services.extra["host_name"] = _lookup_host_name
     services.extra["ldapauth"] = _ldapauth
     services.extra["queue_size"] = QueueSize(services)
-    services.extra["spf"] = _spf
-    services.extra["spf_lookup"] = _spf_lookup
-    services.extra["authresults"] = {"spf": _spf_authres, "dkim": _dkim_authres, "arc": _arc_authres}
-    services.extra["watch_message"] = _watch_message
-    services.extra["dkim_results"] = _dkim_results
-    services.extra["arc"] = _arc
+    services.extra["authresults"] = {method: _late(place) for method, place in AUTHRESULTS.items()}
+    services.extra.update({name: _late(place) for name, place in MAILAUTH.items()})
     return services
 
 
@@ -137,52 +153,14 @@ def _ldapauth(query: str, scope: Any) -> bool:
     return ldapauth(query, scope)
 
 
-def _spf(scope: Any, guess: bool) -> str:
-    from angaros.mailauth.spf_session import evaluate
+def _late(place: str) -> Callable[..., Any]:
+    """The function `module:name`, imported when it is first called."""
+    module, _, name = place.partition(":")
 
-    return evaluate(scope, guess)
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(module), name)(*arguments)
 
-
-def _spf_lookup(sender: str, address: str, scope: Any) -> str:
-    from angaros.mailauth.spf_session import lookup
-
-    return lookup(sender, address, scope)
-
-
-def _spf_authres(scope: Any) -> str:
-    from angaros.mailauth.spf_session import authres
-
-    return authres(scope)
-
-
-def _watch_message(scope: Any) -> Any:
-    from angaros.inbound.dkim import watch_message
-
-    return watch_message(scope)
-
-
-def _dkim_results(scope: Any) -> Any:
-    from angaros.inbound.dkim import dkim_results
-
-    return dkim_results(scope)
-
-
-def _dkim_authres(scope: Any) -> str:
-    from angaros.inbound.dkim import dkim_part
-
-    return dkim_part(scope)
-
-
-def _arc(scope: Any) -> str:
-    from angaros.inbound.arc import arc_state
-
-    return arc_state(scope)
-
-
-def _arc_authres(scope: Any) -> str:
-    from angaros.inbound.arc import arc_part
-
-    return arc_part(scope)
+    return call
 
 
 def _dns(services: Services) -> Any:

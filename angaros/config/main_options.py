@@ -131,6 +131,15 @@ class MainOptions(Options):
     )
     dkim_verify_minimal: bool = boolean(False, "Stop verifying once one signature passes", since="4.93")
     dkim_verify_signers: str = string("$dkim_signers", "Which signers get an acl_smtp_dkim run", items="domain", expanded=True)
+    dmarc_aggregate_dnslists: str | None = string(
+        None, "DNS block lists whose hosts get no DMARC aggregate reports", expanded=True, since="angaros"
+    )
+    dmarc_aggregate_exclude: str | None = string(
+        None, "Domains about which and to which no DMARC aggregate reports go", expanded=True, since="angaros"
+    )
+    dmarc_aggregate_org: str | None = string(None, "Our name in DMARC aggregate reports", expanded=True, since="angaros")
+    dmarc_aggregate_reports: bool = boolean(False, "Collect DMARC results and send daily reports", since="angaros")
+    dmarc_aggregate_sender: str | None = string(None, "From address of DMARC aggregate reports", expanded=True, since="angaros")
     dmarc_forensic_sender: str | None = string(
         None, "From address for DMARC failure reports", expanded=True, since="4.82 if experimental_dmarc, 4.93 mainline"
     )
@@ -143,6 +152,7 @@ class MainOptions(Options):
     dmarc_tld_file: str | None = string(
         None, "Public Suffix List path for DMARC", expanded=True, since="4.82 if experimental_dmarc, 4.93 mainline"
     )
+    dmarc_tree_walk: bool = boolean(False, "Find DMARC policies by DMARCbis' tree walk, without dmarc_tld_file", since="angaros")
     dns_again_means_nonexist: str | None = string(
         None, "Domains where temporary DNS failure counts as non-existence", items="domain", expanded=True, since="1.89"
     )

@@ -50,6 +50,10 @@ def describe(request: QueueRun) -> str:
 
 def run_queue(services: Services, request: QueueRun) -> None:
     """One run. Exim spec 5.3."""
+    if services.config.main.dmarc_aggregate_reports:
+        from angaros.mailauth.dmarc_aggregate import send_due
+
+        send_due(services)
     named = f"'{request.queue_name}' " if request.queue_name else ""
     what = f"{named}queue run: pid={os.getpid()}{describe(request)}"
     services.log.write(f"Start {what}", selector="queue_run")

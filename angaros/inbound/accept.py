@@ -104,7 +104,7 @@ def log_arrival(reception: Reception, facts: Facts) -> None:
         spf=message.effects.mailauth.spf.result if message.effects.mailauth.spf is not None else "",
         dkim=caches.get("dkim_log", ""),
         arc=bool(caches.get("arc_log")),
-        dmarc=caches.get("dmarc_log", ""),
+        dmarc=message.effects.mailauth.dmarc.status if message.effects.mailauth.dmarc is not None else "",
         body_declared=message.body_declared,
         queue_name=message.queue_name,
         top_bit=services.config.main.print_topbitchars,

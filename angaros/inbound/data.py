@@ -195,7 +195,12 @@ class Arrivals:
             self._problem()
             return
         accept.merge_headers(self.reception)
-        if not self._content_is_fine():
+        fine = self._content_is_fine()
+        if self.message.effects.mailauth.dmarc is not None:
+            from angaros.mailauth.dmarc_session import decided
+
+            decided(self.c.scope, fine)
+        if not fine:
             self.reception.abandon()
             return
         self._keep()

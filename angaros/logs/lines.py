@@ -139,8 +139,10 @@ def _content_fields(facts: Arrival, log: Log, out: list[str]) -> None:
         out.append(f"DKIM={facts.dkim}")
     if facts.arc:
         out.append("ARC")
-    if facts.dmarc and log.selected("dmarc"):
+    if facts.dmarc and log.selected("dmarc_verbose"):
         out.append(f"DMARC={facts.dmarc}")
+    elif facts.dmarc == "accept" and log.selected("dmarc"):
+        out.append("DMARC")
     if log.selected("receive_time"):
         out.append(f"RT={duration_precise(facts.reception_seconds, millisec=log.selected('millisec'))}")
     if facts.queue_name:

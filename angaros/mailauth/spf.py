@@ -134,7 +134,7 @@ class _Check:
 
     def _record(self, domain: str, default_record: str) -> Record | None:
         """The domain's record, parsed; None when it has none. RFC 7208 4.3 to 4.5"""
-        if not _is_domain(domain) or "." not in domain.rstrip("."):
+        if not is_domain(domain) or "." not in domain.rstrip("."):
             return None
         answer = self.dns.query(domain, "TXT")
         if answer.status not in ("ok", *_ABSENT):
@@ -155,7 +155,7 @@ class _Check:
 
     def _ask(self, name: str, kind: str) -> DnsAnswer | None:
         """An answer that counts; None when there is nothing."""
-        answer = self.dns.query(name, kind) if _is_domain(name) else None
+        answer = self.dns.query(name, kind) if is_domain(name) else None
         if answer is not None and answer.status == "ok":
             return answer
         if answer is not None and answer.status not in _ABSENT:
@@ -194,7 +194,7 @@ class _Check:
         if len(answer.records) > MAX_NAMES:
             raise _Permerror("too many MX records")
         for _, (_, name) in sorted(answer.records, key=lambda record: int(record[1][0])):
-            if not _is_domain(str(name)):
+            if not is_domain(str(name)):
                 continue
             found = self.dns.query(str(name), self.host_kind)
             if found.status not in ("ok", *_ABSENT):
@@ -293,7 +293,7 @@ class _Check:
     def _explanation(self, spec: Spec, domain: str) -> str:
         """The domain's text about a failure; nothing when something is wrong with it. RFC 7208 6.2"""
         name = self._target(spec, domain)
-        answer = self.dns.query(name, "TXT") if _is_domain(name) else None
+        answer = self.dns.query(name, "TXT") if is_domain(name) else None
         if answer is None or answer.status != "ok" or len(answer.records) != 1:
             return ""
         try:
@@ -349,7 +349,7 @@ def _reverse_name(bits: int, value: int) -> str:
     return ".".join(reversed(f"{value:032x}")) + ".ip6.arpa"
 
 
-def _is_domain(name: str) -> bool:
+def is_domain(name: str) -> bool:
     """Labels of 1 to 63 octets, 253 in all."""
     if name.endswith("."):
         name = name[:-1]

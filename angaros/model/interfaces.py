@@ -6,7 +6,7 @@ line it blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from angaros.model.record import dataclass, field
@@ -416,6 +416,10 @@ class Hints(Protocol):
 
     def update(self, database: str, key: str, change: Callable[[dict[str, Any] | None], dict[str, Any] | None]) -> None:
         """Read-change-write under a lock; None deletes."""
+        ...
+
+    def items(self, database: str) -> Iterable[tuple[str, float, dict[str, Any]]]:
+        """All (key, time of last change, record)."""
         ...
 
 

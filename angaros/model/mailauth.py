@@ -81,6 +81,12 @@ class DmarcResult:
     """Domain of the From: header."""
     result: str = ""
     """The word of Authentication-Results: `pass`, `fail`, `none`, `temperror`, `permerror`; "": nothing to say."""
+    used_domain: str = ""
+    """Where the record was found."""
+    policy: str = ""
+    """Its `p`."""
+    spf_aligned: bool = False
+    dkim_aligned: bool = False
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from angaros.acl.bloom import Bloom
-from angaros.acl.conditions.dnslists import inverted
+from angaros.mailauth.reverse import reversed_labels
 from angaros.model.outcome import Outcome
 from tests.acl.conftest import World
 
@@ -193,5 +193,5 @@ def test_unknown(world: World, argument: str, outcome: Outcome) -> None:
         ("2001:db8::1", "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2"),
     ],
 )
-def test_inverted(address: str, key: str) -> None:
-    assert inverted(address) == key
+def test_reversed(address: str, key: str) -> None:
+    assert reversed_labels(address) == key

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from angaros.lists.parse import split_list
+from angaros.mailauth.reverse import reversed_labels
 from angaros.model.errors import ExpansionError, ForcedFailure
 from angaros.model.outcome import Outcome
 
@@ -156,7 +157,7 @@ def _check_key(frame: Frame, item: _Item, key: str, unknown: Outcome) -> Outcome
 
 def _check_name(frame: Frame, domain: str, key: str, restriction: _Restriction | None, unknown: Outcome) -> Outcome:
     """Ask one list for one key; on success set the variables."""
-    prefix = inverted(key)
+    prefix = reversed_labels(key)
     query = f"{prefix}.{domain}"
     if len(query) > MAX_QUERY:
         frame.log(f"dnslist query is too long (ignored): {query}...")
@@ -223,19 +224,6 @@ def _text_of(frame: Frame, answer: _Answer, query: str) -> str | None:
         if found.status == "ok" and found.records:
             answer.text = found.records[0][1]
     return answer.text
-
-
-def inverted(key: str) -> str:
-    """An IP address as the labels of a reversed name; other keys as they are."""
-    for family, is_v6 in ((socket.AF_INET, False), (socket.AF_INET6, True)):
-        try:
-            packed = socket.inet_pton(family, key)
-        except (OSError, UnicodeEncodeError, ValueError):
-            continue
-        if is_v6:
-            return ".".join(reversed(packed.hex()))
-        return ".".join(str(octet) for octet in reversed(packed))
-    return key
 
 
 def _number(address: str) -> int:
