@@ -120,7 +120,8 @@ def _reports(services: Services, today: int) -> Iterator[Report]:
     host = str(main.primary_hostname)
     scope = Scope(services)
     groups: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
-    for key, _, record in list(services.hints.items(DATABASE)):
+    # Latest last: its `published` is what the report shows.
+    for key, _, record in sorted(services.hints.items(DATABASE), key=lambda item: item[1]):
         number, _, rest = key.partition(":")
         if not rest or not number.isdigit() or int(number) >= today:
             continue
