@@ -47,17 +47,25 @@ class _Result(NamedTuple):
     """Text that replaces the whole item of a header (flag w); "" for none."""
     shown: str = ""
     """For the log."""
+    quiet: bool = False
+    """Nothing is logged."""
 
 
 def rewrite_address(
-    address: str, scope: Scope, flag: str, *, rules: Sequence[RewriteRule] | None = None, add_header: bool = False
+    address: str,
+    scope: Scope,
+    flag: str,
+    *,
+    rules: Sequence[RewriteRule] | None = None,
+    add_header: bool = False,
+    quiet: bool = False,
 ) -> str:
     """An envelope address (`flag` F sender, T recipient) after the rules. `add_header` (reception): keep the old one in an
-    `X-rewrote-...:` line of type `*`."""
+    `X-rewrote-...:` line of type `*`. `quiet`: no line in the log."""
     rules = scope.services.config.rewrite_rules if rules is None else rules
     if not any(flag in rule.flags for rule in rules):
         return address
-    new = _rewrite_one(address, flag, rules, scope).address
+    new = _rewrite_one(address, flag, rules, scope, quiet).address
     if add_header and new != address and scope.message is not None:
         scope.message.headers.append(Header(f"X-rewrote-{_REWROTE[flag]}: {address}\n", "*"))
     return new
@@ -117,9 +125,9 @@ def _replacement(subject: str, rule: RewriteRule, scope: Scope) -> tuple[str | N
         return None, False
 
 
-def _rewrite_one(address: str, flag: str, rules: Sequence[RewriteRule], scope: Scope) -> _Result:
+def _rewrite_one(address: str, flag: str, rules: Sequence[RewriteRule], scope: Scope, quiet: bool = False) -> _Result:
     """All rules on one address."""
-    result = _Result(address, "")
+    result = _Result(address, "", quiet=quiet)
     cache = ListCache(scope.services.config)
     for number, rule in enumerate(rules, 1):
         if flag not in rule.flags or "S" in rule.flags:
@@ -144,9 +152,10 @@ def _apply(result: _Result, flag: str, rule: RewriteRule, number: int, scope: Sc
         made = _parsed(result.address, text, flag, rule, scope)
         if made is None:
             return result, False
-        old, result = result.address, made
+        old, result = result.address, made._replace(quiet=result.quiet)
         line = f'"{old}" from {_NAMES[flag]} rewritten as "{made.shown}" by rule {number}'
-        scope.log(line, selector="address_rewrite")
+        if not result.quiet:
+            scope.log(line, selector="address_rewrite")
         if "R" not in rule.flags:
             return result, "q" not in rule.flags
     scope.log("rewrite rule repeat ignored after 10 times")

@@ -215,7 +215,9 @@ class AclEngine:
         if frame.tracing:
             frame.trace(f"check {item.title} = {item.text}")
             if argument != item.text:
+                depth, frame.scope.depth = frame.scope.depth, 0
                 frame.trace(f"      {' ' * len(item.title)} = {argument}")
+                frame.scope.depth = depth
         if row.allowed is not ALL and frame.where not in row.allowed:
             action = "use" if row.modifier else "test"
             return frame.error(f"cannot {action} {row.name} condition in {frame.point} ACL")

@@ -83,7 +83,9 @@ def rewrite_test(context: Context) -> int:
     if not context.call.arguments:
         print("exim: -brw needs an address", file=sys.stderr)
         return 1
-    only_test(context.services)
+    modes = getattr(context.services.log, "modes", None)
+    if modes is not None:
+        modes.stderr_only = True
     scope = Scope(context.services, Session())
     for address in context.call.arguments:
         for line in rewrite_test(address, scope):

@@ -35,6 +35,8 @@ class Callout:
     options: CalloutOptions
     is_recipient: bool
     header_sender: bool = False
+    unusable: str = ""
+    """Why nobody can be asked, though there are hosts: text for the trace."""
     sender: str = field(init=False)
     """Address of the MAIL command."""
     random: bool = field(init=False)
@@ -87,6 +89,9 @@ class Callout:
                 known = self._from_address(cache)
             if known is not None:
                 return known
+        if self.unusable:
+            self.scope.trace("verify", self.unusable)
+            return self._deferred("")
         finding = self._ask()
         if cache is not None:
             self._remember(cache, domain, finding)
@@ -227,8 +232,4 @@ def callout(
     if session is not None and session.host_checking and not scope.services.extra.get("host_checking_callout"):
         scope.trace("verify", "... callout omitted by default when host testing\n(Use -bhc if you want the callouts to happen.)")
         return VerifyResult(Outcome.ACCEPT)
-    call = Callout(delivery, found.hosts, scope, options, is_recipient, header_sender)
-    if found.unusable:
-        scope.trace("verify", found.unusable)
-        return call._deferred("")
-    return call.run()
+    return Callout(delivery, found.hosts, scope, options, is_recipient, header_sender, found.unusable).run()

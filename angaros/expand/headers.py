@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from angaros.model.message import Header
     from angaros.model.scope import Scope
 
-MAX_INSERT = 1 << 20
+MAX_INSERT = 1 << 16
 """Longest text that one header item makes (Exim's `header_maxsize` default)."""
 
 ADDRESS_HEADERS = frozenset(

@@ -53,7 +53,9 @@ def look_up_name(scope: Scope) -> None:
     hook: Any = scope.services.extra.get("host_name")
     if hook is None:
         from angaros.net.peer import lookup_host_name as hook
+    scope.depth += 1
     hook(scope)
+    scope.depth -= 1
 
 
 def sender_host_name(scope: Scope) -> str:

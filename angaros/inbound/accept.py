@@ -72,6 +72,7 @@ def make_safe(reception: Reception) -> Any:
         if semicolon:
             header.text = concat([header.text[: len(head)], f";\n\t{tod_full(now)}\n"])
     message.deliver_firsttime = True
+    message.effects.caches.pop("received_linecount", None)  # from now on lines are counted as they are kept
     return services.store.commit(message, reception.writer)
 
 
@@ -196,29 +197,29 @@ class Circumstances:
     """Connections, when there are more than `smtp_accept_queue`."""
     received_in_session: int = 0
     """Messages of this SMTP session with this one; 0 for a local message."""
-    latched: bool = False
-    """An earlier message of the session was queued for the load, and `queue_only_load_latch` is set."""
+    latched: int | None = None
+    """The load for which an earlier message of the session was queued, when `queue_only_load_latch` is set."""
 
 
-def decide(services: Services, message: Message, circumstances: Circumstances) -> tuple[str, bool]:
-    """Deliver now or queue (`QUEUE`, ...), and whether the load decided. Exim spec 14, queue_only and its company"""
+def decide(services: Services, message: Message, circumstances: Circumstances) -> tuple[str, int | None]:
+    """Deliver now or queue (`QUEUE`, ...), and the load when that decided. Exim spec 14, queue_only and its company"""
     main = services.config.main
     wanted = circumstances.delivery
     if wanted == "queue-smtp" or _file_says(services, "smtp"):
         message.effects.queue_smtp = True
     if _file_says(services, ""):  # queue_only_override does not reach this
-        return QUEUE, False
+        return QUEUE, None
     if not main.queue_only_override and wanted in ("background", "foreground") and main.queue_only:
         wanted = "queue"
     if wanted == "queue" or (not wanted and main.queue_only) or message.effects.queue_only or message.frozen:
-        return QUEUE, False
+        return QUEUE, None
     forced = wanted in ("foreground", "background") and main.queue_only_override
     if not forced or circumstances.received_in_session:
         reason, by_load = _why_not_now(services, circumstances)
         if reason:
             services.log.write(f"no immediate delivery: {reason}", message_id=message.id, selector="delay_delivery")
             return QUEUE, by_load
-    return (DELIVER_FOREGROUND if wanted == "foreground" else DELIVER_BACKGROUND), False
+    return (DELIVER_FOREGROUND if wanted == "foreground" else DELIVER_BACKGROUND), None
 
 
 def queue_by_option(services: Services) -> bool:
@@ -240,20 +241,20 @@ def _file_says(services: Services, prefix: str) -> bool:
     return False
 
 
-def _why_not_now(services: Services, circumstances: Circumstances) -> tuple[str, bool]:
+def _why_not_now(services: Services, circumstances: Circumstances) -> tuple[str, int | None]:
     main = services.config.main
     if circumstances.accept_queue_exceeded:
-        return f"too many connections ({circumstances.accept_queue_exceeded}, max {main.smtp_accept_queue})", False
+        return f"too many connections ({circumstances.accept_queue_exceeded}, max {main.smtp_accept_queue})", None
     limit = main.smtp_accept_queue_per_connection
     if 0 < limit < circumstances.received_in_session:
-        return f"more than {limit} messages received in one connection", False
+        return f"more than {limit} messages received in one connection", None
     if main.queue_only_load >= 0:
         from angaros.inbound.limits import load_average
 
-        load = load_average(services)
-        if circumstances.latched or load > main.queue_only_load:
-            return f"load average {load / 1000:.2f}", True
-    return "", False
+        load = load_average(services) if circumstances.latched is None else circumstances.latched
+        if circumstances.latched is not None or load > main.queue_only_load:
+            return f"load average {load / 1000:.2f}", load
+    return "", None
 
 
 def hand_over(services: Services, message: Message, lock: Any, decision: str) -> None:

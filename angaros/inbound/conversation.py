@@ -322,6 +322,8 @@ class Conversation:
             f'SMTP call from {host} dropped: too many nonmail commands (last was "{shown}")',
             reject=True,
         )
+        if self.command.verb:
+            self.session.command_history.pop()
         self.notquit("bad-commands", "554", "Too many nonmail commands")
         self.exit_status = 1
         self.done = True
@@ -453,6 +455,9 @@ class Conversation:
                 scope.trace("acl", "ACL is NULL: implicit DENY")
             return Verdict(point.unset)
         scope.where = where
+        txn, state = self.txn, scope.state
+        state["rcpt_count"], state["rcpt_fail_count"] = str(txn.rcpt_count), str(txn.rcpt_fail)
+        state["rcpt_defer_count"] = str(txn.rcpt_defer)
         if self.command is not None:
             scope.local["smtp_command"] = self.command.line
             scope.local["smtp_command_argument"] = self.command.argument

@@ -415,8 +415,7 @@ class Arrivals:
         """Octets of the message with CRLF line ends, as it is kept (a missing empty line after the header counts)."""
         if self.message.wireformat:
             return self.incoming.chunk_total
-        lines: int = self.message.effects.caches.get("received_linecount", 0)
-        return self.reception.read + lines
+        return self.reception.read + self.reception.lines
 
     def _next(self, lock: Any) -> None:
         """Deliver or queue."""
@@ -424,10 +423,10 @@ class Arrivals:
         c.delivery_count += 1
         exceeded = c.options.connection_count if 0 < c.main.smtp_accept_queue < c.options.connection_count else 0
         circumstances = accept.Circumstances(
-            c.options.submission.delivery, exceeded, c.delivery_count, bool(c.extra.get("load_latched"))
+            c.options.submission.delivery, exceeded, c.delivery_count, c.extra.get("load_latched")
         )
         decision, by_load = accept.decide(c.services, message, circumstances)
-        if by_load and c.main.queue_only_load_latch:
-            c.extra["load_latched"] = True
+        if by_load is not None and c.main.queue_only_load_latch:
+            c.extra["load_latched"] = by_load
         c.flush()
         accept.hand_over(c.services, message, lock, decision)

@@ -118,9 +118,14 @@ class Fixups:
         domain = self._expanded("message_id_header_domain", _NOT_IN_DOMAIN) or self.main.primary_hostname or ""
         dot = f".{text}" if text else ""
         header = Header(f"{self.prefix}Message-Id: <E{self.message.id}{dot}@{domain}>\n", "I")
-        self.message.headers.append(header)
+        self._add(header)
         self.found["I"] = header
         self.message_id_created = True
+
+    def _add(self, header: Header) -> None:
+        """Behind the others; in front of them when the message was resent. # RFC 5322 3.6.6"""
+        headers = self.message.headers
+        headers.insert(0 if self.resent else len(headers), header)
 
     def _expanded(self, option: str, bad: re.Pattern[str]) -> str:
         text = getattr(self.main, option)
@@ -260,7 +265,7 @@ class Fixups:
     def add_date(self) -> None:
         """Exim spec 48.8"""
         if "D" not in self.found and self.fixes:
-            self.message.headers.append(Header(f"{self.prefix}Date: {tod_full(self.services.clock.now())}\n", " "))
+            self._add(Header(f"{self.prefix}Date: {tod_full(self.services.clock.now())}\n", " "))
 
     def rewrite(self) -> None:
         """Qualification and rewriting of header addresses. Exim spec 31, 48.3"""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from angaros.inbound.conversation import SHOWN_GREETING_INPUT
 from angaros.inbound.hello import protocol_name
-from angaros.inbound.limits import connection_refusal, message_size_limit
+from angaros.inbound.limits import connection_refusal, load_average, message_size_limit
 from angaros.inbound.rejection import refuse, user_message
 from angaros.inbound.report import connection_info, new_connection, printable
 from angaros.logs.peer import host_and_ident
@@ -104,6 +104,8 @@ def active_hostname(c: Conversation) -> str:
 
 def _limits_are_fine(c: Conversation) -> bool:
     """Daemon limits, and a usable `message_size_limit`."""
+    if c.main.queue_only_load >= 0 or (c.main.smtp_load_reserve or -1) >= 0:
+        c.extra["load"] = load_average(c.services)
     if c.options.connection_count:
         refusal = connection_refusal(c)
         if refusal is not None:
@@ -120,7 +122,7 @@ def _limits_are_fine(c: Conversation) -> bool:
 
 def _peer_is_welcome(c: Conversation) -> bool:
     """Reverse lookup, `host_reject_connection`, and the host lists that hold for the session, in Exim's order."""
-    if not c.session.sender_host_name and c.host_in("host_lookup"):
+    if c.host_in("host_lookup") and not c.session.sender_host_name:
         look_up_name(c)
     if c.host_in("host_reject_connection"):
         host = host_and_ident(c.session, c.log, flag=False)

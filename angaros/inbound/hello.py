@@ -99,7 +99,10 @@ def _verified(c: Conversation, verb: str) -> bool:
         return True
     from angaros.net.peer import verify_helo
 
-    if verify_helo(c.scope) or not c.helo_required:
+    if verify_helo(c.scope):
+        return True
+    if not c.helo_required:
+        c.scope.trace("receive", "HELO verification failed but host is in helo_try_verify_hosts")
         return True
     deferred = session.host_lookup_deferred
     c.say(f"{451 if deferred else 550} {verb} argument does not match calling host")

@@ -96,11 +96,12 @@ def connection_refusal(c: Conversation) -> Reply | None:
         )
     load_reserve = main.smtp_load_reserve
     full = main.smtp_accept_max > 0 and main.smtp_accept_reserve > 0 and count > main.smtp_accept_max - main.smtp_accept_reserve
-    loaded = load_reserve is not None and load_reserve >= 0 and load_average(c.services) > load_reserve
+    load = c.extra.get("load", 0)
+    loaded = load_reserve is not None and load_reserve >= 0 and load > load_reserve
     if (full or loaded) and not c.host_in("smtp_reserve_hosts"):
         if full:
             return refuse("Too many concurrent SMTP connections; please try again later.", "too many connections")
-        return refuse("Too much load; please try again later.", f"load average = {load_average(c.services) / 1000:.2f}")
+        return refuse("Too much load; please try again later.", f"load average = {load / 1000:.2f}")
     return None
 
 

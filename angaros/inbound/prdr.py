@@ -45,7 +45,7 @@ def per_recipient(c: Conversation, arrivals: Arrivals) -> bool:
 
 
 def _one(c: Conversation, recipient: Recipient) -> str:
-    scope = c.scope.child(delivery=delivery_for(recipient.address))
+    scope = c.scope.child(delivery=delivery_for(recipient.address, c.scope))
     verdict = c.run_acl("prdr", scope)
     if verdict.accepted:
         code = "250"

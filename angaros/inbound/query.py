@@ -63,7 +63,7 @@ def do_expn(c: Conversation, command: Command) -> None:
     if c.services.config.rewrite_rules:
         from angaros.rewriting import rewrite_address
 
-        address = rewrite_address(address, c.scope, "T")
+        address = rewrite_address(address, c.scope, "T", quiet=True)
     _expand(c, address)
 
 

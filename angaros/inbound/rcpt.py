@@ -14,7 +14,7 @@ from angaros.model.delivery import Delivery
 from angaros.model.message import Recipient
 from angaros.model.outcome import Outcome, Verdict
 from angaros.model.text import concat
-from angaros.routers.address import new_delivery
+from angaros.routers.address import apply_percent_hack, new_delivery
 from angaros.smtp.grammar import split_parameters
 from angaros.smtp.server import Stage
 
@@ -96,6 +96,8 @@ def qualify_recipient(c: Conversation, given: str, address: str) -> str | None:
     text = f"501 {given}: recipient address must contain a domain"
     note_rcpt_rejection(c, text)
     c.say(text)
+    if not c.txn.was_rcpt:
+        return None  # VRFY
     host = host_and_ident(c.session, c.log)
     c.log.write(
         f"unqualified recipient rejected: <{address}> {host}{c.session.host_lookup_msg}",
@@ -126,15 +128,18 @@ def _too_many(c: Conversation) -> bool:
     return True
 
 
-def delivery_for(address: str) -> Delivery:
-    """The address as ACLs see it: local part lower-cased, with its original kept."""
-    return new_delivery(address)
+def delivery_for(address: str, scope: Scope) -> Delivery:
+    """The address as ACLs see it: local part lower-cased, with its original kept, after the percent hack. Exim spec 14,
+    percent_hack_domains"""
+    delivery = new_delivery(address)
+    if scope.services.config.main.percent_hack_domains and apply_percent_hack(delivery, scope):
+        return new_delivery(delivery.address)
+    return delivery
 
 
 def _policy(c: Conversation, recipient: Recipient, given: str) -> None:
     txn = c.txn
-    c.scope.state["rcpt_count"] = str(txn.rcpt_count)
-    scope = c.scope.child(delivery=delivery_for(recipient.address))
+    scope = c.scope.child(delivery=delivery_for(recipient.address, c.scope))
     if txn.discard_all:
         verdict = Verdict(Outcome.DISCARD)
     else:

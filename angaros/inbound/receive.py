@@ -84,6 +84,8 @@ class Reception:
         """Objects with `header(lines, regular=)`, `body(octets)`, `finish(scope)`: DKIM and company watch the message pass."""
         self._listeners: list[Any] = []
         """Those of them that want the body."""
+        self.lines = 0
+        """Lines of the whole message as it came (an empty one after the header counts when there was one)."""
         self.message.received_time = self.services.clock.now()
 
     def where(self, tail: bytes = b"") -> str:
@@ -212,25 +214,31 @@ class Reception:
         fixups = self.fixups = Fixups(self.scope, self.how.submission, smtp=self.how.smtp)
         fixups.scan()
         fixups.add_message_id()
+        rewriting = bool(self.services.config.rewrite_rules)
+        if rewriting:
+            self._rewrite_recipients()
         fixups.add_from()
-        self._rewrite_envelope()
         fixups.add_sender()
+        if rewriting:
+            self._rewrite_sender()
         fixups.rewrite()
         fixups.add_date()
         self.received_header = add_received(self.scope, self.message.received_time)
         if self.received_header is not None:
             self.message.headers.insert(0, self.received_header)
 
-    def _rewrite_envelope(self) -> None:
-        if not self.services.config.rewrite_rules:
-            return
+    def _rewrite_recipients(self) -> None:
+        from angaros.rewriting import rewrite_address
+
+        for recipient in self.message.recipients:
+            recipient.address = rewrite_address(recipient.address, self.scope, "T", add_header=True)
+
+    def _rewrite_sender(self) -> None:
         from angaros.rewriting import rewrite_address
 
         message = self.message
         if message.sender_address and message.effects.sender_unrewritten is None:
             message.sender_address = rewrite_address(message.sender_address, self.scope, "F", add_header=True)
-        for recipient in message.recipients:
-            recipient.address = rewrite_address(recipient.address, self.scope, "T", add_header=True)
 
     # Problems.
 
@@ -281,7 +289,8 @@ class Reception:
         longest = max((len(part) for line in self.reader.lines for part in line.split("\n")), default=0)
         message.max_received_linelength = max(longest, writer.max_line)
         lines = sum(line.count("\n") for line in self.reader.lines)
-        message.effects.caches["received_linecount"] = lines + writer.linecount + (self.reader.blank_line is True)
+        self.lines = lines + writer.linecount + (self.reader.blank_line is True)
+        message.effects.caches["received_linecount"] = lines + writer.linecount + 1
         message.message_size = writer.size + sum(len(header.text) for header in message.headers if header.kind != "*")
 
     def abandon(self) -> None:

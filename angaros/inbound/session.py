@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from angaros.inbound.sender import own_address
 from angaros.model.session import Session
 from angaros.smtp.grammar import is_ip_address
 
@@ -41,7 +40,7 @@ def local_session(services: Services, submission: Submission, *, smtp: bool, bel
         active_hostname=main.primary_hostname or "",
         protocol="local",
         authenticated_id=caller.login,
-        authenticated_sender=own_address(services, submission),
+        authenticated_sender=f"{caller.login}@{main.qualify_domain or ''}",
         connect_time=services.clock.now(),
     )
     session.sender_host_unknown = True

@@ -77,7 +77,10 @@ class AddressSubject(Subject):
     def _test(self, item: str, scope: Scope) -> ListMatch | None:
         head = item[:1]
         if not item:
-            return ListMatch(True, "") if not self.address else None
+            if not self.address:
+                return ListMatch(True, "")
+            self._trace_empty(scope)
+            return None
         if head == "^":
             return match_regex(self.address, item, scope, self.caseless)
         if item[:2] == "@@":
@@ -87,6 +90,11 @@ class AddressSubject(Subject):
         if not self.address:
             return None
         return self._split(item, scope)
+
+    def _trace_empty(self, scope: Scope) -> None:
+        """An empty item's domain half matches no domain; said as for the others."""
+        if scope.tracing("lists"):
+            Walk(DomainSubject(self.domain, caseless=self.caseless), scope, self.cache).along((), '""')
 
     def _whole(self, item: str, scope: Scope) -> ListMatch | None:
         """A lookup of the complete address."""

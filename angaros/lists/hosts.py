@@ -47,7 +47,7 @@ class HostSubject(Subject):
         if not item:
             return None if self.address else ListMatch(True, "")
         if item == "*":
-            return ListMatch(True, item, self.key)
+            return ListMatch(True, None, self.key)
         if not self.address:
             return None
         if item[0] == "@":
@@ -58,13 +58,13 @@ class HostSubject(Subject):
         net = parse_net(item)
         if net is not None:
             found = self.parsed is not None and in_net(self.parsed, net)
-            return ListMatch(True, item, self.key) if found else None
+            return ListMatch(True, None, self.key) if found else None
         return self._not_address(item, scope)
 
     def _local(self, item: str, scope: Scope) -> ListMatch | None:
         from angaros.net.interfaces import is_local_address
 
-        return ListMatch(True, item, self.key) if is_local_address(self.address, scope.services) else None
+        return ListMatch(True, None, self.key) if is_local_address(self.address, scope.services) else None
 
     def _not_address(self, item: str, scope: Scope) -> ListMatch | None:
         """A name, a pattern or a lookup."""
@@ -84,9 +84,13 @@ class HostSubject(Subject):
         """A plain name stands for its addresses. # Exim spec 10.12"""
         from angaros.net.hosts import HostQuery, find_by_name
 
-        search = find_by_name(item, scope, HostQuery())
-        if search.status == "again":
-            raise ListDefer("")
+        search = find_by_name(item, scope, HostQuery(local_check=False))
+        if search.status == "again":  # the name server may know by now what the system could not say
+            answer = scope.services.dns.query(item, "A", scope=scope)
+            if answer.status != "ok":
+                raise ListDefer("")
+            found = any(parse_ip(str(address)) == self.parsed for _, address in answer.records)
+            return MATCH if found else None
         if search.status not in ("found", "found_local"):
             raise HostUnknown(f"failed to find IP address for {item}")
         for host in search.hosts:

@@ -42,7 +42,7 @@ def _is_our_literal(domain: str, scope: Scope) -> bool:
 def _mx_is_local(domain: str, which: str, ignore: str | None, scope: Scope) -> bool:
     from angaros.net.hosts import HostQuery, find_by_dns
 
-    search = find_by_dns(domain, scope, HostQuery(mx=True, ignore=ignore, qualify_single=False))
+    search = find_by_dns(domain, scope, HostQuery(mx=True, ignore=ignore, qualify_single=False, dnssec_lists="none"))
     if search.status == "again":
         raise ListDefer(f'DNS lookup of "{domain}" deferred')
     primary = search.status == "found_local"

@@ -155,7 +155,11 @@ class Walk:
         """The item matched: its sign decides."""
         if self.tracing:
             self.scope.trace("lists", f'{self.label} {"no" if self.negative else "yes"} (matched "{item}"{where})')
-        return ListMatch(False, found.data, found.key) if self.negative else found
+        if not self.negative:
+            return found
+        if self.subject.kind == "host" and not where:
+            return NO_MATCH  # only domains, and lines of files, are remembered as what they are
+        return ListMatch(False, found.data, found.key)
 
     def _test(self, item: str, pattern: str, in_file: bool = False) -> ListMatch | None:
         """Test one plain item. A result whose key is DECIDED ends the walk whatever the sign."""

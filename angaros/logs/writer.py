@@ -110,6 +110,8 @@ class LogModes:
     """-bh and other tests: only stderr."""
     stderr: bool = True
     """Panic entries are repeated on stderr (not in the daemon)."""
+    stderr_only: bool = False
+    """-brw: entries appear on stderr as they would in the log, and nowhere else."""
     debug: Debug = field(default_factory=Debug)
 
 
@@ -210,20 +212,23 @@ class LogWriter:
         envelope: Message | None = None,
     ) -> None:
         """Write one entry (see the interface)."""
-        if selector and selector not in self._selectors:
-            main = False
-            if not (reject or panic):
-                return
         modes = self.modes
         if modes.debug.selectors:
             names = [selector] if selector else []
             names += [name for name, on in (("MAIN", main), ("REJECT", reject), ("PANIC", panic)) if on]
             modes.debug.raw(f"LOG: {' '.join(names)}\n  {text}\n")
-        elif modes.testing:
+        if selector and selector not in self._selectors:
+            main = False
+            if not (reject or panic):
+                return
+        if modes.testing and not modes.debug.selectors:
             modes.debug.raw(f"LOG: {message_id} {text}\n" if message_id else f"LOG: {text}\n")
         if modes.testing:
             return
         line = f"{self._prefix()}{message_id} {text}\n" if message_id else f"{self._prefix()}{text}\n"
+        if modes.stderr_only:
+            modes.debug.raw(line)
+            return
         self._spread(line, main, reject, panic, bounded(line, self._reject_details(headers, envelope)) if reject else "")
 
     # --- more ---------------------------------------------------------------------------------------------------------

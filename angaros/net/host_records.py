@@ -42,9 +42,12 @@ class Wish:
         if not scope.tracing("dns"):
             return found.in_domain_list(name, items, scope)
         scope.trace("dns", f"check dnssec {what} list")
+        if self.query.dnssec_lists == "none":
+            return False
         inner = scope.child()
         inner.depth += 1
-        return bool(scope.services.lists.match_domain(name, items, inner))
+        option = f"dnssec_{what}_domains" if self.query.dnssec_lists == "options" else ""
+        return bool(scope.services.lists.match_domain(name, items, inner, option=option))
 
     def ask(self, name: str, kind: str, *, extend: bool) -> DnsAnswer:
         """One lookup; `extend`: the name may be completed as the options say."""

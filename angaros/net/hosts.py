@@ -50,6 +50,8 @@ class HostQuery:
     ipv4_prefer: bool = False
     local_check: bool = True
     """Look whether a host is this one."""
+    dnssec_lists: str = ""
+    """`options`: the DNSSEC lists are a router's options (debugging lines name them); `none`: there are none."""
 
 
 @dataclass(slots=True)
@@ -144,7 +146,17 @@ def find_by_name(name: str, scope: Scope, query: HostQuery) -> HostSearch:
         wanted.sort(key=lambda a: ":" in a)
     hosts = [Host(canonical, address=a, dnssec=secure) for a in wanted]
     local = query.local_check and scan_for_local(hosts, scope) == FOUND_LOCAL
+    if scope.tracing("host_lookup"):
+        _trace_found(host, hosts, query, scope)
     return HostSearch(FOUND_LOCAL if local else FOUND, hosts, canonical, dnssec=secure)
+
+
+def _trace_found(name: str, hosts: list[Host], query: HostQuery, scope: Scope) -> None:
+    if query.local_check and not _is_address(name):
+        scope.trace("host_lookup", f"fully qualified name = {hosts[0].name}")
+    scope.trace("host_lookup", "gethostbyname2 looked up these IP addresses:")
+    for host in hosts:
+        scope.trace("host_lookup", f"  name={host.name} address={host.address}")
 
 
 def _report_unknown(name: str, search: HostSearch, scope: Scope) -> None:
@@ -228,11 +240,16 @@ def scan_for_local(hosts: list[Host], scope: Scope) -> str:
             continue
         if is_local_address(host.address, scope.services) or in_domain_list(host.name, treat, scope, "hosts_treat_as_local"):
             if host.mx < 0:
+                scope.trace("host_lookup", "local host found for non-MX address")
                 return FOUND_LOCAL if host is hosts[0] else _cut(hosts, hosts.index(host))
             first = next(i for i, other in enumerate(hosts) if other.mx == host.mx)
             usable_before = [h for h in hosts[:first] if h.address]
             if not usable_before:
+                scope.trace("host_lookup", "local host has lowest MX")
                 return FOUND_LOCAL
+            scope.trace("host_lookup", "local host in host list - removed hosts:")
+            for gone in hosts[first:]:
+                scope.trace("host_lookup", f"  {gone.name} {gone.address} {gone.mx}")
             return _cut(hosts, first)
     return FOUND
 

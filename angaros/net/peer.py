@@ -78,8 +78,9 @@ def _reverse(session: Session, scope: Scope) -> tuple[list[str], bool, bool]:
         if method == "bydns":
             answer = scope.services.dns.query(reverse_name(address), "PTR", dnssec=True, scope=scope)
             if answer.status == "ok":
-                names = [Tainted(str(name).lower()) for _, name in answer.records[:ALIAS_LIMIT] if name]
+                names = [Tainted(str(name).lower()) for _, name in answer.records[:ALIAS_LIMIT]]
                 _trace_names(names, scope)
+                names = [name for name in names if name]
                 if names:
                     return list(names), answer.authenticated, False
             deferred = answer.status == "again"
@@ -96,7 +97,7 @@ def _reverse(session: Session, scope: Scope) -> tuple[list[str], bool, bool]:
 def _trace_names(names: list[Tainted] | tuple[str, ...], scope: Scope) -> None:
     for number, name in enumerate(names):
         if not name:
-            scope.trace("host_lookup", "IP address lookup yielded an empty name: treated as non-existent host name")
+            scope.trace("host_lookup", " IP address lookup yielded an empty name: treated as non-existent host name")
         elif number:
             scope.trace("host_lookup", f'   alias "{name}"')
         else:
@@ -137,8 +138,13 @@ def _forward(name: str, scope: Scope, query: HostQuery) -> HostSearch:
     found = find_by_dns(name, inner, query)
     if found.status in (FOUND, FOUND_LOCAL, "again"):
         return found
+    return _listed(name) or found
+
+
+def _listed(name: str) -> HostSearch | None:
+    """From /etc/hosts."""
     listed = hosts_file().by_name.get(name.lower())
-    return HostSearch("found", [Host(name, address) for address in listed[1]], name) if listed else found
+    return HostSearch("found", [Host(name, address) for address in listed[1]], name) if listed else None
 
 
 def _same_address(one: str, other: str) -> bool:
@@ -157,13 +163,12 @@ def verify_helo(scope: Scope) -> bool:
     session = scope.session
     assert session is not None
     if not session.sender_helo_name:
+        scope.trace("receive", "verifying EHLO/HELO argument <NULL>")
+        scope.trace("receive", "no EHLO/HELO command was issued")
         return False
     scope.trace("receive", f'verifying EHLO/HELO argument "{session.sender_helo_name}"')
     session.helo_verified = _helo_is_true(session, scope)
     session.helo_verify_failed = not session.helo_verified
-    if session.helo_verified and session.sender_helo_name[0] != "[":
-        state = "verified" if session.sender_helo_dnssec else "unverified"
-        scope.trace("receive", f"Forward DNS security status: {state}")
     return session.helo_verified
 
 
@@ -174,10 +179,13 @@ def _helo_is_true(session: Session, scope: Scope) -> bool:
         literal = helo[1:].removesuffix("]")
         if literal[:5].lower() == "ipv6:":
             literal = literal[5:]
-        return _same_address(literal, address)
+        if not _same_address(literal, address):
+            return False
+        scope.trace("receive", "matched host address")
+        return True
+    inner = scope.child()
+    inner.depth += 1 if scope.where else 0
     if not session.sender_host_name and not session.host_lookup_failed:
-        inner = scope.child()
-        inner.depth += 1
         lookup_host_name(inner)
     if session.sender_host_name:
         for number, name in enumerate([session.sender_host_name, *session.sender_host_aliases]):
@@ -186,9 +194,12 @@ def _helo_is_true(session: Session, scope: Scope) -> bool:
                 session.sender_helo_dnssec = session.sender_host_dnssec
                 return True
     scope.trace("receive", f"getting IP address for {helo}")
-    found = _forward(helo, scope, HostQuery(addresses=True, dnssec_request="*", local_check=False))
+    found = find_by_dns(helo, inner, HostQuery(addresses=True, dnssec_request="*", dnssec_require="", local_check=False))
+    if found.status not in (FOUND, FOUND_LOCAL, "again"):
+        found = _listed(helo) or found
     if found.status in (FOUND, FOUND_LOCAL) and any(_same_address(host.address, address) for host in found.hosts):
         scope.trace("receive", f"IP address for {helo} matches calling address")
         session.sender_helo_dnssec = found.dnssec
+        scope.trace("receive", f"Forward DNS security status: {'verified' if found.dnssec else 'unverified'}")
         return True
     return False

@@ -99,9 +99,12 @@ def apply_percent_hack(delivery: Delivery, scope: Scope) -> bool:
     """`percent_hack_domains` (Exim spec 14): user%domain@here becomes user@domain. False: the list could not be looked up."""
     domains = scope.services.config.main.percent_hack_domains
     hacked = False
-    while domains and "%" in delivery.local_part:
+    while domains:
         try:
-            if not scope.services.lists.match_domain(delivery.domain, domains, scope.child(delivery)):
+            listed = scope.services.lists.match_domain(
+                delivery.domain, domains, scope.child(delivery), option="percent_hack_domains"
+            )
+            if not listed or "%" not in delivery.local_part:
                 return True
         except ListDefer as error:
             delivery.message = str(error) or "percent_hack_domains lookup defer"

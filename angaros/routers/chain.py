@@ -149,6 +149,10 @@ class _Walk:
 
     def _rerouted(self, run: Run) -> bool:
         self.outcome.status = "rerouted"
+        if self.outcome.new and self.scope.tracing("route"):
+            self.scope.depth -= 1
+            self.scope.trace("route", f"re-routed to {self.outcome.new[0].address}")
+            self.scope.depth += 1
         return True
 
     def _discarded(self, run: Run) -> bool:
@@ -164,8 +168,10 @@ class _Walk:
     def _deferred(self, run: Run) -> bool:
         self.outcome.status = "defer"
         if self.scope.tracing("route"):
+            self.scope.depth -= 1
             self.scope.trace("route", f"{run.router.name} router: defer for {self.delivery.address}")
             self.scope.trace("route", f"  message: {self.delivery.message or '<none>'}")
+            self.scope.depth += 1
         return True
 
     def _passed(self, run: Run) -> bool:
@@ -184,7 +190,7 @@ class _Walk:
         if self.scope.tracing("route"):
             self.scope.trace("route", f"{run.router.name} router declined for {self.delivery.address}")
         if not more:
-            self.scope.trace("route", '"more"=false: skipping remaining routers')
+            self.scope.trace("route", '"more" is false: skipping remaining routers')
             self.index = len(self.chain.routers)
         return False
 
@@ -206,8 +212,9 @@ class _Walk:
     def _unrouteable(self) -> None:
         delivery = self.delivery
         self.outcome.status = "fail"
-        if self.scope.tracing("route"):
-            self.scope.trace("route", "no more routers")
+        self.scope.depth -= 1
+        self.scope.trace("route", "no more routers")
+        self.scope.depth += 1
         if not delivery.message:
             delivery.message = delivery.user_message = self._cannot_route_message() or UNROUTEABLE
         delivery.router = ""

@@ -155,12 +155,12 @@ def _check_home_directory(router: Prepared, run: Run) -> str:
 
 def _show_debug_print(router: Prepared, run: Run) -> str:
     log = run.scope.services.log
-    if log.debugging("route"):
+    if log.debugging("v", hc=True):
         try:
             text = run.scope.expand(router.options.debug_print)
         except ExpansionError as error:
             text = f'failed to expand debug_output "{router.options.debug_print}": {error}'
-        log.debug("route", text.rstrip("\n"))
+        log.debug("v", text.rstrip("\n"), hc=True)
     return RUN
 
 

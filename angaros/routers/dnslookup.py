@@ -87,12 +87,14 @@ class Router:
     def _search(self, run: Run, query: HostQuery) -> HostSearch:
         """The domain as it is, then with each of `widen_domains`."""
         domain = run.delivery.domain
-        search = find_by_dns(domain, run.scope, query)
+        scope = run.scope.child()
+        scope.depth += 1
+        search = find_by_dns(domain, scope, query)
         if search.status != FAILED or run.options.widen_domains is None:
             return search
         for suffix in split_list(run.options.widen_domains):
             name = f"{domain}.{suffix}"
-            wider = find_by_dns(name, run.scope, query)
+            wider = find_by_dns(name, scope, query)
             if wider.status != FAILED:
                 wider.name = wider.name or name
                 return wider

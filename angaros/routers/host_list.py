@@ -45,6 +45,7 @@ def base_query(options: Any, **more: Any) -> HostQuery:
         ignore=options.ignore_target_hosts,
         dnssec_request=options.dnssec_request_domains,
         dnssec_require=options.dnssec_require_domains,
+        dnssec_lists="options",
         **more,
     )
 
@@ -80,13 +81,15 @@ def look_up_hosts(run: Run, hosts: list[Host], plan: LookupPlan) -> list[Host] |
 def _search(run: Run, host: Host, plan: LookupPlan) -> HostSearch:
     query = base_query(run.options, ipv4_only=plan.ipv4_only, ipv4_prefer=plan.ipv4_prefer)
     name = host.name
+    scope = run.scope.child()
+    scope.depth += 1
     if name[-3:].lower() == "/mx":
-        return find_by_dns(name[:-3], run.scope, replace(query, mx=True))
+        return find_by_dns(name[:-3], scope, replace(query, mx=True))
     if plan.how == "byname" or _is_address(name):
-        return find_by_name(name, run.scope, query)
-    search = find_by_dns(name, run.scope, with_addresses(query))
+        return find_by_name(name, scope, query)
+    search = find_by_dns(name, scope, with_addresses(query))
     if search.status == FAILED and plan.how != "bydns":
-        return find_by_name(name, run.scope, query)
+        return find_by_name(name, scope, query)
     return search
 
 

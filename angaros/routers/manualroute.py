@@ -77,9 +77,7 @@ class Router:
             return self._route_data(run)
         for pattern, rest in self.rules:
             try:
-                match = run.scope.services.lists.match_domain(
-                    run.delivery.domain, _one_item(pattern), run.scope, option="route_list"
-                )
+                match = run.scope.services.lists.match_domain(run.delivery.domain, _one_item(pattern), run.scope)
             except ListDefer as error:
                 return run.defer(f"lookup defer for route_list: {error}" if str(error) else "lookup defer in route_list")
             if match:

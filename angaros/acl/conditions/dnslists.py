@@ -208,7 +208,7 @@ def _look_up(frame: Frame, query: str) -> _Answer:
         return kept
     stale = "cached data found but past valid time; " if kept is not None else ""
     frame.trace(f"{stale}new DNS lookup for {query}")
-    found = frame.scope.services.dns.query(query, "A")
+    found = frame.scope.services.dns.query(query, "A", scope=frame.scope)
     addresses = [str(data) for _, data in found.records] if found.status == "ok" else []
     ttl = (found.ttl if addresses else found.soa_ttl) or DEFAULT_TTL
     answer = cache[query] = _Answer(found.status, addresses, now + ttl)

@@ -212,6 +212,9 @@ def _reverse_host_lookup(frame: Frame, defer_ok: bool) -> Outcome:
     session = frame.session
     if not session.is_remote or session.sender_host_name:
         return Outcome.ACCEPT
+    if session.host_lookup_failed:
+        frame.log_message = f"host lookup failed{session.host_lookup_msg}"
+        return Outcome.DENY
     from angaros.net.peer import lookup_host_name
 
     frame.trace_inside("looking up host name to force name/address consistency check")

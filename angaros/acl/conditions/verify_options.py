@@ -76,13 +76,13 @@ def parse(frame: Frame, argument: str) -> Request:
             'expected "sender[=address]", "recipient", "helo", "header_syntax", "header_sender", "header_names_ascii" '
             f'or "reverse_host_lookup" at start of ACL condition "verify {argument}"'
         )
+    if not kind.options and "/" in argument:
+        raise BadVerify(f"unexpected '/' found in \"{argument}\" (this verify item has no options)")
     if kind.allowed is not None and frame.where not in kind.allowed:
         raise BadVerify(f"cannot verify {kind.name} in ACL for {frame.point}")
     rest = tuple(words[1:])
     if kind.options == "address":
         return Request(kind, address, (), _address_options(kind.name, rest, argument))
-    if not kind.options and "/" in argument:
-        raise BadVerify(f"unexpected '/' found in \"{argument}\" (this verify item has no options)")
     for word in rest:
         if kind.options != "*" and word.lower() != kind.options:
             raise BadVerify(f'unknown option "{word}" in ACL condition "verify {argument}"')
