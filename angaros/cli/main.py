@@ -115,7 +115,8 @@ def _action(call: Invocation) -> Callable[..., int]:
 def _main(program: str, extra: list[str] | None = None) -> int:
     gc.disable()  # what is loaded and read until `run` knows what to do stays; nothing of it is worth looking through
     try:
-        status = run(program, [*(extra or []), *sys.argv[1:]])
+        octets = [os.fsencode(argument).decode("latin-1") for argument in sys.argv[1:]]  # text is octets, as everywhere
+        status = run(program, [*(extra or []), *octets])
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:

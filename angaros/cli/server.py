@@ -19,6 +19,8 @@ from angaros.model.interfaces import Log
 
 COURIER_SOCKET = "courier.sock"
 """In the spool directory, for the Exim user alone."""
+NO_DAEMON = "Daemon cannot be run when mua_wrapper is set"
+"""Exim spec 52."""
 
 
 class Server:
@@ -171,6 +173,10 @@ def start_daemon(context: Context) -> int:
     call, config = context.call, context.config
     server = Server(context)
     log = server.make_log(config)
+    if config.main.mua_wrapper:
+        log.write(NO_DAEMON, panic=True)
+        print(NO_DAEMON, file=sys.stderr)
+        return 1
     try:
         passed = supervisor.passed_sockets()
         sockets = server.adopt(passed) if passed else server.bind(config)

@@ -29,7 +29,8 @@ def _serve(context: Context, *, batched: bool) -> int:
         return through_the_door(context)
     become_root()
     install(context)
-    return serve_stdio(context.services, session_options(context, batched=batched))
+    status = serve_stdio(context.services, session_options(context, batched=batched))
+    return status or int(context.services.extra.get("mua_failed", False))
 
 
 def host_check(context: Context) -> int:

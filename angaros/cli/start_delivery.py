@@ -17,12 +17,15 @@ def install(context: Context) -> None:
 
     def start(message: Message, lock: Any, foreground: bool) -> None:
         from angaros.delivery.deliver import deliver_held
+        from angaros.delivery.options import DeliverOptions, DeliverStatus
 
         if os.geteuid() != os.getuid() and os.geteuid() != 0:  # we came through the daemon's door: it delivers
             _leave_to_daemon(context, message, lock)
             return
         if foreground:
-            deliver_held(services, message, lock)
+            options = DeliverOptions(immediate=True, mua_wrapper=services.config.main.mua_wrapper)
+            if deliver_held(services, message, lock, options) is DeliverStatus.MUA_FAILED:
+                services.extra["mua_failed"] = True
             return
         _in_background(lambda: deliver_held(services, message, lock), lock)
 

@@ -32,7 +32,8 @@ def submit(context: Context) -> int:
     become_root()
     install(context)
     stream = context.services.waiter.open_fds(0, 1)
-    return submit_here(context.services, submission_options(context), stream)
+    status = submit_here(context.services, submission_options(context), stream)
+    return status or int(context.services.extra.get("mua_failed", False))
 
 
 def through_the_door(context: Context) -> int:

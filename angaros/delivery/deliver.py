@@ -7,6 +7,7 @@ Laws:
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -124,7 +125,8 @@ def _attempt(services: Services, message: Message, lock: SpoolLock | None, optio
 
 
 def _run(attempt: Attempt) -> DeliverStatus:
-    attempt.services.log.debug("v", f"delivering {attempt.message.id}")
+    run = f" (queue run pid {os.getpid()})" if attempt.options.queue_run else ""
+    attempt.services.log.debug("v", f"delivering {attempt.message.id}{run}")
     failure = ""
     if attempt.message.frozen:
         decision = freezing.consider(attempt)
@@ -142,6 +144,11 @@ def _run(attempt: Attempt) -> DeliverStatus:
     if not attempt.extra.get("recipients_ignored"):
         take_recipients(attempt, failure)
     route_all(attempt)
+    if attempt.options.mua_wrapper:
+        from angaros.delivery.mua import fits_one_transaction
+
+        if not fits_one_transaction(attempt):
+            return finish(attempt)
     _deliver(attempt)
     return finish(attempt)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from angaros.delivery import bounces, freezing, notices, retrying, warnings
 from angaros.delivery.attempt import Attempt, Fate
-from angaros.delivery.done import mark_done
 from angaros.delivery.options import DeliverStatus
 from angaros.logs import lines
 from angaros.model.events import raise_event
@@ -18,7 +17,9 @@ from angaros.model.message import Recipient
 def finish(attempt: Attempt) -> DeliverStatus:
     """Conclude the attempt."""
     if attempt.options.mua_wrapper:
-        return _finish_mua(attempt)
+        from angaros.delivery.mua import finish_mua
+
+        return finish_mua(attempt)
     retrying.update_hints(attempt)
     fail_timed_out(attempt)
     if attempt.options.give_up:
@@ -113,14 +114,3 @@ def _keep_one_time(attempt: Attempt) -> None:
         if parent_done:
             message.non_recipients.add(delivery.root().unique)
             attempt.update_spool = True
-
-
-def _finish_mua(attempt: Attempt) -> DeliverStatus:
-    """`mua_wrapper`: one transaction, all or nothing; nothing is kept. Exim spec 52."""
-    ok = not attempt.deferred and not attempt.failed
-    for fate in attempt.deferred + attempt.failed:
-        mark_done(attempt, fate.delivery)
-    attempt.msglog.discard()
-    attempt.services.store.remove(attempt.message)
-    attempt.log("Completed")
-    return DeliverStatus.MUA_SUCCEEDED if ok else DeliverStatus.MUA_FAILED

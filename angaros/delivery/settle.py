@@ -19,7 +19,7 @@ def settle(attempt: Attempt, delivery: Delivery, result: DeliveryResult, flag: s
     """Act on a transport's result."""
     if result.status == "ok":
         succeed(attempt, delivery, result, flag, shadow)
-    elif result.status == "fail":
+    elif result.status == "fail" or (result.status == "defer" and attempt.options.mua_wrapper):
         fail(attempt, delivery, result)
     else:
         defer(attempt, delivery, result)

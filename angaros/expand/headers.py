@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from angaros.model.scope import Scope
 
 MAX_INSERT = 1 << 16
-"""Longest text that one header item makes (Exim's `header_maxsize` default)."""
+"""Octets that an insertion of header lines makes at most. Exim spec 11.5"""
 
 ADDRESS_HEADERS = frozenset(
     {
@@ -100,7 +100,7 @@ def message_headers(scope: Scope) -> str:
     if scope.message is None:
         return ""
     lines = [header.text.rstrip(_WHITE) for header in scope.message.headers if header.kind != "*"]
-    return Tainted(decoded("\n".join(lines), scope, True)) if lines else ""
+    return Tainted(decoded("\n".join(lines)[:MAX_INSERT], scope, True)) if lines else ""
 
 
 def message_headers_raw(scope: Scope) -> str:
@@ -108,7 +108,7 @@ def message_headers_raw(scope: Scope) -> str:
     if scope.message is None:
         return ""
     lines = [header.text for header in scope.message.headers if header.kind != "*"]
-    return Tainted("".join(lines)) if lines else ""
+    return Tainted("".join(lines)[:MAX_INSERT]) if lines else ""
 
 
 def reply_address(scope: Scope) -> str:

@@ -138,6 +138,8 @@ def _subject(message: Message, services: Services) -> str:
 def note_policy(reception: Reception) -> None:
     """Lines about freezing and queueing by policy; sets the frozen state before the spool is written."""
     message = reception.message
+    if reception.services.config.main.mua_wrapper:
+        message.effects.freeze = message.effects.queue_only = message.effects.queue_smtp = False
     if message.effects.freeze:
         message.frozen = True
         message.frozen_time = reception.services.clock.now()
@@ -205,6 +207,8 @@ def decide(services: Services, message: Message, circumstances: Circumstances) -
     """Deliver now or queue (`QUEUE`, ...), and the load when that decided. Exim spec 14, queue_only and its company"""
     main = services.config.main
     wanted = circumstances.delivery
+    if main.mua_wrapper:  # nothing is ever queued. Exim spec 52
+        return DELIVER_FOREGROUND, None
     if wanted == "queue-smtp" or _file_says(services, "smtp"):
         message.effects.queue_smtp = True
     if _file_says(services, ""):  # queue_only_override does not reach this

@@ -67,6 +67,8 @@ class Features:
     chunking: bool = False
     prdr: bool = False
     lmtp: bool = False
+    all_or_nothing: bool = False
+    """When one recipient is refused nothing is sent (`mua_wrapper`)."""
 
 
 @dataclass(slots=True)
@@ -98,6 +100,8 @@ class Transaction:
         for number, (command, _) in enumerate(self.envelope.recipients):
             self._pending.append(number)
             self._send_command(command)
+        if self.features.all_or_nothing:
+            self._insist_on_all()
         if not self.features.pipelining and not self._any_accepted():
             self.clean = True
             return None
@@ -107,6 +111,16 @@ class Transaction:
         """How error texts name a recipient's command."""
         number = next(number for number, one in enumerate(self.outcomes) if one is outcome)
         return self.envelope.recipients[number][1]
+
+    def _insist_on_all(self) -> None:
+        """A refused recipient is the failure of all. Exim spec 52"""
+        self.client.flush()
+        self._sync()
+        for number, outcome in enumerate(self.outcomes):
+            if outcome.status != ACCEPTED and outcome.reply is not None:
+                self.stage = "mail"
+                self.client.label = self.envelope.recipients[number][1]
+                raise self.client.reply_failure(outcome.reply)
 
     def _send_command(self, command: str) -> None:
         client = self.client

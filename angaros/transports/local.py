@@ -112,7 +112,7 @@ def prepare(instance: DriverInstance[Any], deliveries: list[Delivery], scope: Sc
     home = first.home or ""
     here = scope.child(common)
     local = here.local
-    local.update(transport_name=instance.name, home=home, local_user_uid=str(owner.uid), local_user_gid=str(owner.gid))
+    local.update(transport_name=instance.name, home=home)
     if first.is_file or first.is_pipe:
         local["address_file" if first.is_file else "address_pipe"] = first.address
     errors_to = first.props.errors_to

@@ -220,7 +220,7 @@ class _Hosts:
         later = attempt.queue_smtp or attempt.two_stage_first
         if not later and not attempt.forced and not attempt.queue_run:
             main = self.scope.services.config.main
-            if main.queue_smtp_domains:
+            if main.queue_smtp_domains and not main.mua_wrapper:
                 domain = self.copy.items[0].delivery.domain
                 later = bool(self.scope.services.lists.match_domain(domain, main.queue_smtp_domains, self.scope))
         if later:

@@ -245,6 +245,7 @@ def _transaction(copy: Copy, session: SmtpSession, items: list[Item]) -> Transac
         and listed(options.hosts_try_chunking, "hosts_try_chunking", host, scope),
         prdr=len(items) > 1 and not lmtp and "PRDR" in offered and listed(options.hosts_try_prdr, "hosts_try_prdr", host, scope),
         lmtp=lmtp,
+        all_or_nothing=copy.scope.services.config.main.mua_wrapper,
     )
     session.used = {name for name in ("pipelining", "chunking") if getattr(features, name)}
     convert = _downconversion(copy, session)
@@ -474,8 +475,9 @@ def _spread(
         temporary = failure.reply.code // 100 == 4
         more = _more_errno(failure.reply, session) if temporary else via(session.host)
         number = int(_REPLY_ERRNO[transaction.stage]) if temporary else 0
+    refused_together = transaction.features.all_or_nothing and failure.reply is not None
     for position, (item, outcome) in enumerate(zip(items, transaction.outcomes, strict=True)):
-        if outcome.status == FAILED or (outcome.status == DEFERRED and failure.reply is not None):
+        if not refused_together and (outcome.status == FAILED or (outcome.status == DEFERRED and failure.reply is not None)):
             _refused(copy, session, item, transaction, outcome)
             continue
         if outcome.status == DONE:
@@ -485,9 +487,10 @@ def _spread(
         if failure.reply is not None:
             item.result.smtp_response = failure.reply.text
             item.result.user_message = failure.text
-        if failure.permanent:
+        if failure.permanent or refused_together:
             item.result.status = "fail"
             item.pending = False
+            item.result.host = item.result.host or session.host
         elif kind == RECIPIENT:
             if position == transaction.failed_rcpt:
                 _note_address(copy, item)
@@ -498,7 +501,7 @@ def _spread(
             text = f"{_host_name(session.host)}: {failure.text}"
             item.result.retries.append((key, "update", number, more, text))
     session.close(say_quit=failure.reply is not None)
-    if not failure.permanent and kind != RECIPIENT:
+    if not failure.permanent and not refused_together and kind != RECIPIENT:
         log_host_line(copy, session, failure.text, failure.errno)
         text = failure.text + (f": {os.strerror(failure.errno)}" if failure.errno > 0 else "")
         if kind == HOST:
