@@ -24,6 +24,8 @@ def install(context: Context) -> None:
             return
         if foreground:
             options = DeliverOptions(immediate=True, mua_wrapper=services.config.main.mua_wrapper)
+            if options.mua_wrapper and hasattr(services.log, "modes"):
+                services.log.modes.stderr = False  # the caller's standard error gets one line about it all
             if deliver_held(services, message, lock, options) is DeliverStatus.MUA_FAILED:
                 services.extra["mua_failed"] = True
             return
