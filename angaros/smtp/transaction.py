@@ -147,14 +147,8 @@ class Transaction:
             else:
                 self.stage = "rcpt"
                 self.failed_rcpt = number
-<<<<<<< HEAD
                 self.client.label = prefix + self.envelope.recipients[number][0]
             reply = self._envelope_reply(number)
-=======
-                waited_for = self.features.all_or_nothing and number == len(self.outcomes) - 1
-                self.client.label = ("" if waited_for else prefix) + self.envelope.recipients[number][0]
-            reply = self.client.read_reply()
->>>>>>> a3b147a (mua_wrapper: waits for the last recipient, exit status)
             del self._pending[0]
             if number < 0:
                 if not reply.ok:
