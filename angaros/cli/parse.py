@@ -112,11 +112,6 @@ def _host_check(callout: bool) -> Parser:
     return parse
 
 
-def _dont_deliver(call: Invocation, argument: str, rest: Arguments) -> None:
-    """-N implies -v."""
-    call.dont_deliver = call.verbose = True
-
-
 def _bi(call: Invocation, argument: str, rest: Arguments) -> None:
     call.mode = "bi"
 
