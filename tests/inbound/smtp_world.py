@@ -259,9 +259,11 @@ class World:
         self.path = tmp_path
         for name in ("spool", "spool/input", "spool/db", "spool/msglog", "log"):
             (tmp_path / name).mkdir(exist_ok=True)
-        parts = dict(main=main, acl=ACCEPT_ALL + acl, routers=routers, transports=transports, authenticators=authenticators)
+        parts = {"main": main, "routers": routers, "transports": transports, "authenticators": authenticators}
         file = tmp_path / "exim.conf"
-        file.write_text(CONFIG.format(spool=tmp_path / "spool", log=tmp_path / "log", **parts), encoding="latin-1")
+        file.write_text(
+            CONFIG.format(spool=tmp_path / "spool", log=tmp_path / "log", acl=ACCEPT_ALL + acl, **parts), encoding="latin-1"
+        )
         site = Site(exim_user="nobody", spool_directory=str(tmp_path / "spool"), log_file_path=str(tmp_path / "log" / "%slog"))
         self.clock = FakeClock()
         self.waiter = Waits(self.clock)
