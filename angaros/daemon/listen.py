@@ -8,8 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from angaros.config.config import Config
+from angaros.config.main_options import MainOptions
 from angaros.lists.parse import split_list
 from angaros.model.errors import ConfigError
+
+ROOMY_BACKLOG = 1024
+"""Connections that may wait in the kernel where the configuration does not say (Exim's default is 20): an event loop takes them
+in bursts, and one that does not fit costs its client a second (SYN again)."""
 
 WILDCARDS = {"0.0.0.0": "IPv4", "::": "IPv6", "::0": "IPv6"}
 KNOWN_PORTS = {"smtp": 25, "smtps": 465, "submissions": 465, "ssmtp": 465, "submission": 587}
@@ -117,6 +122,11 @@ def describe(found: Sequence[Listener]) -> str:
     return "listening " + " and ".join(parts)
 
 
+def backlog_of(main: MainOptions) -> int:
+    """`smtp_connect_backlog`, or ours when it is not set. # Exim spec 14.23"""
+    return main.smtp_connect_backlog if main.is_set("smtp_connect_backlog") else ROOMY_BACKLOG
+
+
 def open_listener(listener: Listener, backlog: int) -> socket.socket:
     """Bind and listen. OSError as it came."""
     channel = socket.socket(listener.family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -152,7 +162,7 @@ def open_all(
         left = patience.retries
         while True:
             try:
-                opened.append((listener, open_listener(listener, config.main.smtp_connect_backlog)))
+                opened.append((listener, open_listener(listener, backlog_of(config.main))))
                 break
             except OSError as error:
                 if listener.address == "0.0.0.0" and listener.port in wild6 and not opened:

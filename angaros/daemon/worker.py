@@ -24,7 +24,7 @@ from angaros.config.harness import Harness
 from angaros.config.site import Site
 from angaros.daemon.control import Channel
 from angaros.daemon.couriers import RemoteCourier
-from angaros.daemon.listen import Listener
+from angaros.daemon.listen import Listener, backlog_of
 from angaros.daemon.looped import new_loop
 from angaros.daemon.privilege import become
 from angaros.daemon.process_info import path_of, write_lines
@@ -98,7 +98,7 @@ class Worker:
         for listener, channel in place.sockets:
             factory = self.waiter.serve(self._session_of(listener))
             server = self.loop.run_until_complete(
-                self.loop.create_server(factory, sock=channel, backlog=place.config.main.smtp_connect_backlog)
+                self.loop.create_server(factory, sock=channel, backlog=backlog_of(place.config.main))
             )
             self.servers.append(server)
         self.loop.add_signal_handler(signal.SIGUSR1, self._say_what)

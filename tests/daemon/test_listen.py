@@ -8,7 +8,7 @@ import pytest
 
 from angaros.config.config import Config
 from angaros.config.main_options import MainOptions
-from angaros.daemon.listen import Listener, describe, listeners, open_all, parse_interface
+from angaros.daemon.listen import ROOMY_BACKLOG, Listener, backlog_of, describe, listeners, open_all, parse_interface
 from angaros.model.errors import ConfigError
 
 
@@ -73,3 +73,8 @@ def test_port_in_use_is_told_in_exims_words() -> None:
     first.close()
     assert slept == [30]
     assert "waiting 30s before trying again (1 more try)" in warned[0]
+
+
+def test_the_backlog_is_roomy_unless_the_configuration_says() -> None:
+    assert backlog_of(MainOptions()) == ROOMY_BACKLOG
+    assert backlog_of(MainOptions(smtp_connect_backlog=20)) == 20
