@@ -15,7 +15,7 @@ from angaros.expand.nodes import Node, fail
 from angaros.model.text import Tainted
 
 if TYPE_CHECKING:
-    from angaros.model.message import Header
+    from angaros.model.message import Header, Message
     from angaros.model.scope import Scope
 
 MAX_INSERT = 1 << 16
@@ -130,7 +130,7 @@ def body_text(scope: Scope, end: bool) -> str:
     key = "body_end" if end else "body"
     cached: str | None = message.effects.caches.get(f"expand.{key}")
     if cached is None:
-        cached = _read_body(message.body_path, message.body_offset, visible, end)
+        cached = _read_body(message, visible, end)
         cached = cached.replace("\0", " ")
         if not main.message_body_newlines:
             cached = cached.replace("\n", " ")
@@ -139,13 +139,10 @@ def body_text(scope: Scope, end: bool) -> str:
     return cached
 
 
-def _read_body(path: str, offset: int, visible: int, end: bool) -> str:
+def _read_body(message: Message, visible: int, end: bool) -> str:
+    from angaros.spool.body import body_piece
+
     try:
-        with open(path, "rb") as file:
-            if end:
-                file.seek(0, 2)
-                offset = max(offset, file.tell() - visible)
-            file.seek(offset)
-            return file.read(visible).decode("latin-1")
+        return body_piece(message, visible, end=end).decode("latin-1")
     except OSError as error:
         raise fail(f"failed to read message body: {error.strerror}") from None

@@ -78,6 +78,8 @@ class Message:
     # Body. Lines end in LF in the spool unless `wireformat`.
     body_path: str = ""
     """The -D file; "" before it exists."""
+    body_descriptor: int = -1
+    """That file already open, while a user's filter runs who may not open it."""
     body_offset: int = 0
     """Where the body starts in that file (after the id line)."""
     body_size: int = 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -32,7 +34,8 @@ def run_filter(run: Run, language: str, source: str) -> Answer:
         return run.defer(str(error))
     try:
         if owner is not None and as_user.needed(owner):
-            outcome = _unpacked(as_user.run_as(owner, lambda: asdict(interpret())))
+            with _readable_body(run):
+                outcome = _unpacked(as_user.run_as(owner, lambda: asdict(interpret())))
         else:
             outcome = interpret()
     except as_user.ChildFailure as failure:
@@ -44,6 +47,25 @@ def run_filter(run: Run, language: str, source: str) -> Answer:
     if language == "sieve":
         redirect_sieve.aftermath(run, outcome)
     return _act(run, outcome, language)
+
+
+@contextmanager
+def _readable_body(run: Run) -> Iterator[None]:
+    """The body open for a filter whose user may not open it."""
+    message = run.scope.message
+    if message is None or not message.body_path or message.body_descriptor >= 0:
+        yield
+        return
+    try:
+        message.body_descriptor = os.open(message.body_path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield  # whoever wants to read it gets the error
+        return
+    try:
+        yield
+    finally:
+        os.close(message.body_descriptor)
+        message.body_descriptor = -1
 
 
 def _unpacked(packed: dict[str, Any]) -> FilterOutcome:
@@ -100,8 +122,10 @@ def _act(run: Run, outcome: FilterOutcome, language: str) -> Answer:
     if outcome.action and (outcome.action == "defer" or not outcome.items):
         return verdict(run, outcome.action, outcome.text)
     if not outcome.items:
+        if not outcome.delivered:
+            return Answer.DECLINE
         run.delivery.extra["discarded"] = "discarded"
-        return Answer.DISCARD if outcome.delivered else Answer.DECLINE
+        return Answer.DISCARD
     goes_on = _copy(run) if not outcome.delivered and not outcome.action else None
     if not set_envelope(run):
         return Answer.DEFER

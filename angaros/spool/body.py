@@ -1,9 +1,10 @@
-"""Writing a -D file while the body arrives."""
+"""The -D file: writing it while the body arrives, reading pieces of it."""
 
 from __future__ import annotations
 
 import os
 
+from angaros.model.message import Message
 from angaros.spool.locks import SpoolLock
 
 BUFFER = 1 << 18
@@ -81,3 +82,18 @@ class BodyWriter:
             self._line = len(lines[-1])
         if longest > self.max_line:
             self.max_line = longest
+
+
+def body_piece(message: Message, limit: int, *, end: bool = False) -> bytes:
+    """At most `limit` octets of the stored body, its first or its last ones. OSError as it came."""
+    descriptor = message.body_descriptor
+    if descriptor < 0:
+        descriptor = os.open(message.body_path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        start = message.body_offset
+        if end:
+            start = max(start, os.fstat(descriptor).st_size - limit)
+        return os.pread(descriptor, limit, start)
+    finally:
+        if descriptor != message.body_descriptor:
+            os.close(descriptor)

@@ -11,6 +11,7 @@ from angaros.filters.sieve.match import MATCH_TAGS, check_comparator, compare
 from angaros.filters.sieve.tests import KEYS
 from angaros.filters.sieve.tree import Argument, Extension, Node, Spec, Tag
 from angaros.model.text import taint
+from angaros.spool.body import body_piece
 
 if TYPE_CHECKING:
     from angaros.filters.sieve.run import Run
@@ -32,9 +33,7 @@ def raw_body(run: Run) -> bytes:
     held = run.memory.get("body raw")
     if held is None:
         try:
-            with open(message.body_path, "rb") as file:
-                file.seek(message.body_offset)
-                held = file.read(MAX_BODY)
+            held = body_piece(message, MAX_BODY)
         except OSError as error:
             raise run.fail(f"failed to read message body: {error.strerror}") from None
         if message.wireformat:
