@@ -159,6 +159,8 @@ def _special(attempt: Attempt, item: Item) -> Delivery:
     delivery.is_pipe, delivery.is_file, delivery.is_autoreply = item.kind == "pipe", item.kind == "file", item.kind == "reply"
     delivery.file_mode, delivery.reply = item.mode, item.reply
     delivery.pipe_expand_numeric, delivery.pipe_expand = item.numeric, dict(item.variables)
+    if item.failure:
+        delivery.extra["forbidden"] = item.failure
     main = attempt.services.config.main
     delivery.local_part = delivery.cased_local_part = delivery.lowered_local_part = PARENT
     delivery.domain = main.qualify_domain or ""

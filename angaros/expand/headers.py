@@ -84,6 +84,8 @@ class HeaderNode(Node):
             text = ":".join([value.removesuffix("\n").replace(":", "::") for value in values])
         else:
             stripped = [value.strip(_WHITE) for value in values]
+            if self.address and len(stripped) > 1:
+                stripped = [value for value in stripped if value] or [""]
             text = stripped[0] if len(stripped) == 1 else (",\n" if self.address else "\n").join(stripped)
         if len(text) > MAX_INSERT:
             text = text[:MAX_INSERT]

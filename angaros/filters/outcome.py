@@ -30,6 +30,8 @@ class Item:
     """`$0`, `$1`, ... when a pipe was set up."""
     variables: dict[str, str] = field(default_factory=dict)
     """`thisaddress`."""
+    failure: str = ""
+    """Why it cannot be delivered."""
     flags: str = ""
     """IMAP flags, separated by spaces (Sieve)."""
     headers_add: list[str] = field(default_factory=list)

@@ -132,8 +132,8 @@ def _reading_owner(run: Run) -> Owner | None:
     return owner if owner is not None and owner.uid != UNSET and owner.gid != UNSET else None
 
 
-def qualify_child(run: Run, address: str, backslashed: bool = False) -> str:
-    """A generated address with its domain, rewritten. Exim spec 22.5."""
+def qualify_child(run: Run, address: str, backslashed: bool = False, *, quiet: bool = False) -> str:
+    """A generated address with its domain, rewritten (`quiet`: no line in the log). Exim spec 22.5."""
     options, scope = run.options, run.scope
     if "@" not in address:
         if backslashed or options.qualify_preserve_domain:
@@ -147,7 +147,7 @@ def qualify_child(run: Run, address: str, backslashed: bool = False) -> str:
             domain = scope.services.config.main.qualify_recipient
         address = concat([address, "@", domain])
     if options.rewrite and scope.services.config.rewrite_rules:
-        address = rewrite_address(address, scope, "T")
+        address = rewrite_address(address, scope, "T", quiet=quiet)
     return address
 
 

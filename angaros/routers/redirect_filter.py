@@ -13,7 +13,7 @@ from angaros.filters.outcome import FilterError, FilterOutcome, Item
 from angaros.model.delivery import Delivery
 from angaros.model.errors import ExpansionError, Why
 from angaros.model.reply import Reply
-from angaros.model.text import concat
+from angaros.model.text import concat, untaint
 from angaros.routers import as_user, redirect_notice, redirect_sieve
 from angaros.routers.address import child_of
 from angaros.routers.assign import set_envelope
@@ -98,6 +98,7 @@ def setting_of(run: Run) -> FilterSetting:
         allowed=allowed,
         may_log=not options.forbid_filter_logwrite,
         write_log=_log_writer(run),
+        log_ids=(run.delivery.owner.uid, run.delivery.owner.gid) if run.delivery.owner is not None else None,
         own_addresses=redirect_sieve.own_addresses(scope),
     )
 
@@ -111,7 +112,7 @@ def _log_writer(run: Run) -> Any:
         if owner is not None and os.geteuid() != owner.uid:
             run.scope.services.courier.append_file(path, data, mode, owner)
             return
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+        descriptor = os.open(os.path.join("/", path), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
 
@@ -119,6 +120,9 @@ def _log_writer(run: Run) -> Any:
 
 
 def _act(run: Run, outcome: FilterOutcome, language: str) -> Answer:
+    message = run.scope.message
+    if outcome.action == "freeze" and message is not None and message.manually_thawed:
+        outcome.action = ""  # Exim spec 45.6: somebody has looked at it and wants it delivered
     if outcome.action and (outcome.action == "defer" or not outcome.items):
         return verdict(run, outcome.action, outcome.text)
     if not outcome.items:
@@ -148,17 +152,21 @@ def _copy(run: Run) -> Delivery | None:
 
 def _add(run: Run, item: Item, language: str) -> None:
     if item.kind == "address":
-        child = add_child(run, "address", qualify_child(run, item.text))
+        # A filter that runs as a user cannot write Exim's log.
+        child = add_child(run, "address", qualify_child(run, item.text, quiet=run.delivery.owner is not None))
     elif item.kind == "file":
         child = add_child(run, "file", item.text if language == "sieve" else _path(run, item.text))
         child.file_mode = item.mode
     elif item.kind == "pipe":
         child = add_child(run, "pipe", concat(["|", item.text]))
-        child.pipe_expand_numeric = item.numeric
-        child.pipe_expand = dict(item.variables)
+        # The user's own filter made them, and the command runs as that user without a shell: they come back untainted.
+        child.pipe_expand_numeric = tuple(untaint(value) for value in item.numeric)
+        child.pipe_expand = {name: untaint(value) for name, value in item.variables.items()}
     else:
         child = add_child(run, "reply", concat([">", item.text]))
         child.reply = item.reply
+    if item.failure:
+        child.extra["forbidden"] = item.failure
     child.filter_generated = True
     redirect_sieve.decorate(child, item)
     child.props.ignore_error = item.ignore_error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,7 +12,8 @@ from angaros.filters.exim.conditions import holds
 from angaros.filters.exim.parser import parse
 from angaros.filters.exim.tree import Command
 from angaros.filters.outcome import FilterError, FilterOutcome, Item, c_quoted
-from angaros.mime.addresses import AddressRules, extract_address
+from angaros.logs.text import printing
+from angaros.mime.addresses import AddressRules, extract_address, split_addresses
 from angaros.mime.headers import header_type
 from angaros.model.errors import ExpansionError
 from angaros.model.message import Header
@@ -20,6 +23,12 @@ from angaros.model.text import concat, untaint
 
 FORBIDDEN_OPTIONS = ("dlfunc", "existstest", "lookup", "perl", "readfile", "readsocket", "run")
 """`forbid_filter_...` options that expansions obey."""
+
+SHOWN_RECIPIENTS = 256
+"""Octets of recipients of a reply that name the delivery."""
+
+MAX_REASON = 1000
+"""Octets of the text of `fail`, `freeze` and `defer`."""
 
 _MAIL_HEADERS = {"to": "to", "cc": "cc", "bcc": "bcc", "from": "from_", "reply_to": "reply_to", "subject": "subject"}
 
@@ -38,6 +47,8 @@ class FilterSetting:
     may_log: bool = True
     write_log: Callable[[str, int, str], None] | None = None
     """(path, mode, text): append to a log file as the right user. OSError."""
+    log_ids: tuple[int, int] | None = None
+    """uid and gid with which `write_log` writes; None: our own."""
     own_addresses: tuple[str, ...] = ()
     """What `errors_to` may name, and what `personal` takes for the user's."""
 
@@ -95,6 +106,10 @@ class _Run:
             return self.setting.scope.expand(text)
         except ExpansionError as error:
             raise FilterError(f"failed to expand {c_quoted(text)} in {command.name} command: {error}") from error
+
+    def _printable(self, text: str) -> str:
+        """As test runs show strings."""
+        return printing(text, top_bit=self.setting.scope.services.config.main.print_topbitchars)
 
     def _tell(self, text: str) -> bool:
         """A line of a test run; False: this is a real one."""
@@ -184,7 +199,7 @@ class _Run:
         if self.setting.testing:
             self._tell_mail(command, fields, word)
             return
-        to = fields.get("to") or self.setting.scope.expand("$reply_address")
+        to = _one_line(fields.get("to") or self.setting.scope.expand("$reply_address"))
         reply = Reply(
             to=to,
             headers=fields.get("extra_headers", ""),
@@ -198,10 +213,28 @@ class _Run:
         )
         for name, attribute in _MAIL_HEADERS.items():
             if name != "to":
-                setattr(reply, attribute, fields.get(name, ""))
+                setattr(reply, attribute, _one_line(fields.get(name, "")))
         if fields.get("once_repeat"):
             reply.once_repeat = _once_repeat(fields["once_repeat"])
-        self._add(command, Item("reply", to, reply=reply))
+        shown = self._recipients(to)
+        self._add(command, Item("reply", shown or "**bad-reply**", reply=reply))
+        if not shown:
+            item = self.outcome.items[-1]
+            item.failure, item.ignore_error = "filter autoreply generated syntactically invalid recipient", True
+
+    def _recipients(self, to: str) -> str:
+        """The addresses of a reply as the log shows them; "" when one is wrong."""
+        rules = AddressRules.of(self.setting.scope.services.config.main)
+        out = ""
+        found = split_addresses(to)
+        for number, text in enumerate(found, 1):
+            address = extract_address(text, rules, allow_null=False)
+            if not address.ok:
+                return ""
+            out = concat([out, "," if out else "", address.address])
+            if len(out) >= SHOWN_RECIPIENTS and number < len(found):
+                return concat([out, ", ..."])
+        return out
 
     def _tell_mail(self, command: Command, fields: dict[str, str], word: str) -> None:
         kind = " (vacation)" if command.name == "vacation" else ""
@@ -211,7 +244,7 @@ class _Run:
         for name in order:
             if name in fields:
                 tail = " (expanded)" if name == "file" and command.expand_file else ""
-                self._tell(f"{name:>7}: {printable(fields[name])}{tail}")
+                self._tell(f"{name:>7}: {self._printable(fields[name])}{tail}")
         if command.return_message:
             self._tell("Return original message")
 
@@ -241,7 +274,7 @@ class _Run:
         """`logwrite`."""
         text = self._expand(command.arguments[0], command)
         text = text if text.endswith("\n") else concat([text, "\n"])
-        if self._tell(f'Logwrite "{printable(text)}"'):
+        if self._tell(f'Logwrite "{self._printable(text)}"'):
             return
         if not self.setting.may_log or self.setting.write_log is None:
             raise FilterError('filtering command "logwrite" is disabled: near line 0 of filter file')
@@ -250,12 +283,14 @@ class _Run:
         try:
             self.setting.write_log(*self.logfile, text)
         except OSError as error:
-            raise FilterError(f'failed to open filter log file "{self.logfile[0]}": {error.strerror}') from error
+            uid, gid = self.setting.log_ids or (os.geteuid(), os.getegid())
+            who = f" (euid={uid} egid={gid})" if error.errno == errno.EACCES else ""
+            raise FilterError(f'failed to open filter log file "{self.logfile[0]}": {error.strerror}{who}') from error
 
     def testprint(self, command: Command) -> None:
         """`testprint`."""
         text = self._expand(command.arguments[0], command)
-        self._tell(f"Testprint: {printable(text)}")
+        self._tell(f"Testprint: {self._printable(text)}")
 
     # --- Ends ------------------------------------------------------------------------------------------------------------
 
@@ -271,8 +306,10 @@ class _Run:
     def end(self, command: Command) -> None:
         """`fail`, `freeze`, `defer`."""
         text = self._expand(command.arguments[0], command) if command.arguments else ""
+        if len(text) > MAX_REASON:
+            text = concat([text[:MAX_REASON], " ... (truncated)"])
         self.outcome.action, self.outcome.text = command.name, text
-        self._tell(f'{command.name.capitalize()} text "{printable(text)}"')
+        self._tell(f'{command.name.capitalize()} text "{self._printable(text)}"')
         raise _Finished
 
     # --- Header lines ----------------------------------------------------------------------------------------------------
@@ -281,7 +318,7 @@ class _Run:
         """`headers add`, `remove`, `charset`."""
         what, raw = command.arguments
         text = self._expand(raw, command)
-        self._tell(f'Headers {what} "{printable(text)}"')
+        self._tell(f'Headers {what} "{self._printable(text)}"')
         message = self.setting.scope.message
         if what == "charset":
             self.setting.scope.local["headers_charset"] = text
@@ -315,6 +352,11 @@ _OBEY: dict[str, Callable[[_Run, Command], None]] = {
 }
 
 
+def _one_line(text: str) -> str:
+    """A value for a header field: a newline becomes a space."""
+    return text.rstrip("\n").replace("\n", " ")
+
+
 def _noerror(command: Command) -> str:
     return " (noerror)" if command.noerror else ""
 
@@ -335,11 +377,6 @@ def _once_repeat(text: str) -> int:
     return seconds
 
 
-def printable(text: str) -> str:
-    """As test runs show strings: control characters escaped."""
-    return text.replace("\n", "\\n").replace("\r", "\\r")
-
-
 def _check_lines(name: str, value: str, command: str) -> None:
     """A newline in a header value must begin a continuation; in extra_headers it may begin a header."""
     if "\n" not in value or name in ("text", "file", "log", "once", "once_repeat"):
@@ -348,11 +385,11 @@ def _check_lines(name: str, value: str, command: str) -> None:
         for line in value.rstrip("\n").split("\n")[1:]:
             head, colon, _ = line.partition(":")
             if line[:1] not in (" ", "\t") and not (colon and head and all("!" <= char <= "~" for char in head.rstrip(" \t"))):
-                raise FilterError(f'\\n not followed by space or valid header name in "{printable(value)}" in {command} command')
+                raise FilterError(f'\\n not followed by space or valid header name in "{printing(value)}" in {command} command')
         return
     for line in value.rstrip("\n").split("\n")[1:]:
         if line[:1] not in (" ", "\t"):
-            raise FilterError(f'\\n not followed by space in "{printable(value)}" in {command} command')
+            raise FilterError(f'\\n not followed by space in "{printing(value)}" in {command} command')
 
 
 def _header_lines(text: str) -> list[str]:
