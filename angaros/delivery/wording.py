@@ -47,7 +47,7 @@ def describe(delivery: Delivery, before: str, between: str, after: str) -> str:
         out.append(delivery.address)
     top = top_address(node)
     if top != node.address or (hidden and node.parent is not None):
-        direct = hidden or node.parent is None or node.parent.parent is None
+        direct = hidden or (node is delivery and (node.parent is None or node.parent.parent is None))
         out.append(f"{between}({'' if direct else 'ultimately '}generated from {top})")
     out.append(after)
     return "".join(out)

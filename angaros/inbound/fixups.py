@@ -73,8 +73,8 @@ class Fixups:
             kind = "D" if name in ("date", "resent-date") else header.kind
             if counts and kind in "FIDS":
                 self.found.setdefault(kind, header)
-            if header.kind == "F":
-                self._login_only(header)
+        for header in [header for header in headers if header.kind == "F"]:
+            self._login_only(header)
         self._remove_senders()
 
     @property
@@ -83,13 +83,17 @@ class Fixups:
         return "Resent-" if self.resent else ""
 
     def _login_only(self, header: Header) -> None:
-        """`From: login` becomes the full address, as Sendmail does. Exim spec 48.11"""
+        """`From: login` becomes the full address, as Sendmail does: a new line at the end. Exim spec 48.11"""
         if self.smtp or not self.fixes or not self.local:
             return
         caller = self.submission.caller
         if header.value.strip() != caller.login or not caller.login:
             return
-        header.text = self._from_line(header.name, self.originator_name(), self._login_address())
+        full = Header(self._from_line(header.name, self.originator_name(), self._login_address()), "F")
+        header.kind = "*"
+        self.message.headers.append(full)
+        if self.found.get("F") is header:
+            self.found["F"] = full
 
     def _remove_senders(self) -> None:
         """Sender: of an untrusted user, or in submission mode, goes. Exim spec 48.16"""
@@ -109,6 +113,10 @@ class Fixups:
         return self.submission.caller.trusted
 
     # Adding.
+
+    def _add(self, header: Header) -> None:
+        """At the end; lines of a resent message stand before those of the original. # RFC 5322 3.6.6"""
+        self.message.headers.insert(0 if self.resent else len(self.message.headers), header)
 
     def add_message_id(self) -> None:
         """Exim spec 48.12"""
