@@ -114,10 +114,6 @@ class Fixups:
 
     # Adding.
 
-    def _add(self, header: Header) -> None:
-        """At the end; lines of a resent message stand before those of the original. # RFC 5322 3.6.6"""
-        self.message.headers.insert(0 if self.resent else len(self.message.headers), header)
-
     def add_message_id(self) -> None:
         """Exim spec 48.12"""
         if "I" in self.found or not self.fixes:
