@@ -6,7 +6,6 @@ on here, by design; setting them is right and changes nothing.
 
 from __future__ import annotations
 
-_DCC = "DCC is not built yet"
 _GSASL = "this part of the gsasl driver is not built yet"
 _LATER = "it is not built yet"
 
@@ -23,9 +22,6 @@ MISSING: dict[str, str] = {
     "gsasl.server_service": _GSASL,
     "gsasl.server_skey": _GSASL,
     "heimdal_gssapi.server_service": _LATER,
-    "main.dcc_direct_add_header": _DCC,
-    "main.dccifd_address": _DCC,
-    "main.dccifd_options": _DCC,
     "main.keep_malformed": _LATER,
     "main.local_scan_timeout": "local_scan is not built yet",
     "main.queue_fast_ramp": _LATER,

@@ -98,6 +98,13 @@ def body_of(message: Message) -> Iterator[bytes]:
             yield pending_cr
 
 
+def forget_copy(message: Message) -> None:
+    """The message has changed: the next scanner gets a new copy."""
+    kept = message.effects.caches.pop(_KEY, None)
+    if isinstance(kept, ScanCopy):
+        os.unlink(kept.path)
+
+
 def discard(message: Message) -> None:
     """Remove copy and decoded parts, unless `control = no_mbox_unspool` wants them kept."""
     kept = message.effects.caches.pop(_KEY, None)

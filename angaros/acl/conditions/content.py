@@ -165,5 +165,10 @@ def spam(frame: Frame, argument: str) -> Outcome:
 
 
 def dcc(frame: Frame, argument: str) -> Outcome:
-    """Experimental in Exim; there is no DCC client here."""
-    return frame.error("the dcc condition is not built into this program")
+    """What dccifd says: accepted is true, rejected or greylisted false. Experimental specification, DCC."""
+    from angaros.scan.dcc import scan_message
+
+    result = scan_message(frame.scope, argument)
+    if result.outcome is Outcome.DEFER:
+        return Outcome.DENY if result.defer_ok else frame.defer("")
+    return result.outcome

@@ -220,7 +220,7 @@ def _text_of(frame: Frame, answer: _Answer, query: str) -> str | None:
     """The first TXT record beside the address; looked up once."""
     if not answer.text_looked_up:
         answer.text_looked_up = True
-        found = frame.scope.services.dns.query(query, "TXT")
+        found = frame.scope.services.dns.query(query, "TXT", scope=frame.scope)
         if found.status == "ok" and found.records:
             answer.text = found.records[0][1]
     return answer.text
