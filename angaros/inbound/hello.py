@@ -23,30 +23,36 @@ if TYPE_CHECKING:
 def do_helo(c: Conversation, command: Command) -> None:
     """HELO, EHLO."""
     verb = command.verb
-    c.esmtp = verb == "EHLO"
-    c.session.esmtp = c.esmtp
-    name = command.argument
-    if not c.accept_junk_helo and not helo_is_valid(name, c.main.helo_allow_chars or ""):
-        _invalid(c, verb, name)
+    before = c.esmtp
+    c.esmtp = c.session.esmtp = verb == "EHLO"
+    greeting = _judged(c, verb, command.argument)
+    if greeting is None:
+        c.esmtp = c.session.esmtp = before  # a refused one changes nothing. # RFC 5321 4.1.1.1
         return
-    session = c.session
-    session.sender_helo_name = taint(name)
-    if not _verified(c, verb):
-        session.sender_helo_name = ""
-        return
-    verdict = c.run_acl("helo") if c.main.acl_smtp_helo is not None else None
-    if verdict is not None and verdict.outcome is not Outcome.ACCEPT:
-        refuse(c, "helo", verdict, f"EHLO or HELO {name}")
-        session.sender_helo_name = ""
-        return
-    text = verdict.user_message if verdict is not None else ""
-    greeting = text or _hello(c)
     c.reset()
     c.core.succeeded(verb)
     c.helo_seen = True
     c.session.protocol = protocol_name(c)
     c.advertised = Advertised()
     _reply(c, greeting, capabilities(c) if c.esmtp else [])
+
+
+def _judged(c: Conversation, verb: str, name: str) -> str | None:
+    """The greeting for a name that syntax, `helo_verify_hosts` and the ACL let pass; None when it was refused (and answered)."""
+    if not c.accept_junk_helo and not helo_is_valid(name, c.main.helo_allow_chars or ""):
+        _invalid(c, verb, name)
+        return None
+    session = c.session
+    session.sender_helo_name = taint(name)
+    if not _verified(c, verb):
+        session.sender_helo_name = ""
+        return None
+    verdict = c.run_acl("helo") if c.main.acl_smtp_helo is not None else None
+    if verdict is not None and verdict.outcome is not Outcome.ACCEPT:
+        refuse(c, "helo", verdict, f"EHLO or HELO {name}")
+        session.sender_helo_name = ""
+        return None
+    return (verdict.user_message if verdict is not None else "") or _hello(c)
 
 
 def _reply(c: Conversation, greeting: str, keywords: list[str]) -> None:
