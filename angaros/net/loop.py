@@ -19,12 +19,13 @@ import errno
 import os
 import select
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
 from greenlet import getcurrent, greenlet
 
 from angaros.model.interfaces import CommandRun
+from angaros.net.hands import Hands
 from angaros.net.sockets import tcp_socket
 from angaros.net.waiting import Cancelled
 
@@ -138,8 +139,8 @@ class LoopWaiter:
         self.on_error: Callable[[BaseException], None] = self._report
         """What gets the error of a run that nobody watches; the daemon writes it to the panic log."""
         self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
-        self._command_pool: ThreadPoolExecutor | None = None
+        self._hands: Hands | None = None
+        self._command_hands: Hands | None = None
         self._shared: dict[Hashable, list[tuple[Run, int]]] = {}
         self._datagrams: Any = None
 
@@ -249,32 +250,37 @@ class LoopWaiter:
         finally:
             del self._shared[key]
             for run, serial in waiting:
-                self.loop.call_soon(run.wake, serial, outcome)
+                run.wake(serial, outcome)
         return outcome.result()
 
     # Threads and commands.
 
     def in_thread(self, call: Callable[[], T]) -> T:
         """A call that really blocks."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "blocking")
-        return self._in_pool(self._pool, call)
+        if self._hands is None:
+            self._hands = Hands(self.loop, self._threads, "blocking")
+        return self._by(self._hands, call)
 
-    def _in_pool(self, pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+    def _by(self, hands: Hands, call: Callable[[], T]) -> T:
         run = current_run()
         serial = run.serial
-        future = pool.submit(call)
-        future.add_done_callback(lambda _: self.loop.call_soon_threadsafe(run.wake, serial))
-        run.park()
-        return future.result()
+
+        def done(value: T, error: BaseException | None) -> None:
+            if error is None:
+                run.wake(serial, value)
+            else:
+                run.fail(serial, error)
+
+        hands.do(call, done)
+        return cast(T, run.park())
 
     def run_command(self, argv: Sequence[str], **settings: Any) -> CommandRun:
         """See `commands.run`; in a thread."""
         from angaros.net import commands
 
-        if self._command_pool is None:
-            self._command_pool = ThreadPoolExecutor(COMMAND_THREADS, "command")
-        return self._in_pool(self._command_pool, lambda: commands.run(argv, **settings))
+        if self._command_hands is None:
+            self._command_hands = Hands(self.loop, COMMAND_THREADS, "command")
+        return self._by(self._command_hands, lambda: commands.run(argv, **settings))
 
     def open_command(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None) -> Any:
         """Start a command and talk to it."""
@@ -371,9 +377,9 @@ class LoopWaiter:
 
     def close(self) -> None:
         """End the threads and the shared sockets."""
-        for pool in (self._pool, self._command_pool):
-            if pool is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
+        for hands in (self._hands, self._command_hands):
+            if hands is not None:
+                hands.close()
         if self._datagrams is not None:
             self._datagrams.close()
 

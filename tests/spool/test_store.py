@@ -32,6 +32,9 @@ class Waiter:
     def in_thread(self, call: Callable[[], Any]) -> Any:
         return call()
 
+    def share(self, key: object, call: Callable[[], Any]) -> Any:
+        return call()
+
 
 def store(tmp_path: Path, **settings: Any) -> Store:
     return Store(StoreSettings(directory=str(tmp_path), **settings), Clock(), Waiter())  # type: ignore[arg-type]
