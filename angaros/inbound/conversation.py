@@ -205,21 +205,23 @@ class Conversation:
         from angaros.inbound.commands import HANDLERS
 
         self.command = command
+        verb = command.verb
         if self.proxy_failed or "tls_failed" in self.extra:
             self._refuse_all(command)
             return
-        if command.verb and command.verb != "XCLIENT":
-            self.session.command_history.append(command.verb)
+        if verb and verb != "XCLIENT":
+            self.session.command_history.append(verb)
             if len(self.session.command_history) > 2000:
                 del self.session.command_history[:-100]
-        self.log.debug("receive", f"SMTP<< {command.line}")
+        if self.log.debugging("receive"):
+            self.log.debug("receive", f"SMTP<< {command.line}")
         if self._too_early(command.syntax):
             self.sync_error(command)
             return
         if command.fault == "nul":
             self.protocol_error("syntax", 501, "", "NUL characters are not allowed in SMTP commands")
             return
-        if command.verb and not command.syntax.mail and self._is_nonmail(command.verb) and self._count_nonmail():
+        if verb and not command.syntax.mail and self._is_nonmail(verb) and self._count_nonmail():
             return
         collected, mark = self._out, len(self._out)
         txn = self.txn
@@ -232,11 +234,11 @@ class Conversation:
                 return
         if command.syntax.argument == "none" and command.argument:
             self.protocol_error("syntax", 501, "", "unexpected argument data")
-        elif command.verb:
-            HANDLERS[command.verb](self, command)
-            if command.verb in ("MAIL", "RCPT") and self.core.pending:
+        elif verb:
+            HANDLERS[verb](self, command)
+            if verb in ("MAIL", "RCPT") and self.core.pending:
                 self.txn.extra["pipelined"] = True
-            again = command.verb in SYNC_AGAIN and "early_pipe" not in self.extra
+            again = verb in SYNC_AGAIN and "early_pipe" not in self.extra
             if again and not self.done and self._too_early(command.syntax):
                 del self._out[mark if self._out is collected else 0 :]  # the peer did not wait while policy took its time
                 self.receiver = None

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from angaros.lists.addresses import AddressSubject
 from angaros.lists.cache import ListCache
 from angaros.lists.hosts import HostSubject
+from angaros.lists.ip import unmapped
 from angaros.lists.names import DomainSubject, LocalPartSubject, StringSubject
-from angaros.lists.walk import Walk
+from angaros.lists.walk import NO_MATCH, Walk
+from angaros.model.interfaces import ListMatch
 from angaros.model.text import lower
 
 if TYPE_CHECKING:
     from angaros.lists.subject import Subject
-    from angaros.model.interfaces import ListMatch
     from angaros.model.scope import Scope
 
 
@@ -85,6 +86,11 @@ class Matcher:
     ) -> ListMatch:
         """# Exim spec 10.10"""
         session = scope.session
+        if (not items or items == "*") and not scope.tracing("lists"):  # most options, a dozen times a session
+            if not items:
+                return NO_MATCH
+            own = session.sender_host_address if session is not None else ""
+            return ListMatch(True, "*", unmapped(own if address is None else address))
         if address is None:
             subject = HostSubject(session.sender_host_address if session is not None else "", name, keep=expand)
         else:

@@ -9,7 +9,7 @@ Laws:
 
 from __future__ import annotations
 
-from angaros.model.text import Tainted, is_tainted
+from angaros.model.text import Tainted, is_tainted, quoted_for
 
 WHITE = " \t\n\v\f\r"
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
@@ -33,7 +33,7 @@ def split_list(text: str, separator: str = "") -> list[str]:
         separator = separator or ":"
     tainted = is_tainted(text)
     items = _split(str(text), separator)
-    return [Tainted(item, _quoter(text)) for item in items] if tainted else items
+    return [quoted_for(item, _quoter(text)) for item in items] if tainted else items
 
 
 def _quoter(text: str) -> str:

@@ -11,7 +11,7 @@ from angaros import regex
 from angaros.lists.parse import WHITE
 from angaros.model.errors import ListDefer, LookupDefer, LookupFailure, PanicError
 from angaros.model.interfaces import ListMatch, LookupResult
-from angaros.model.text import Tainted, like, lower
+from angaros.model.text import Tainted, like, lower, quoted_for
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -71,7 +71,7 @@ def split_lookup(item: str) -> tuple[str, str]:
     """Type, and file or query, of `type;data`. The type is the administrator's word; the data keeps its taint and quoting."""
     kind, _, data = str(item).partition(";")
     data = data.lstrip(WHITE)
-    return kind, Tainted(data, item.quoter) if isinstance(item, Tainted) else data
+    return kind, quoted_for(data, item.quoter) if isinstance(item, Tainted) else data
 
 
 def look_up(kind: str, key: str, data: str, scope: Scope) -> LookupResult:

@@ -18,7 +18,7 @@ from angaros.lists.files import read_items
 from angaros.lists.parse import WHITE, take_separator
 from angaros.model.errors import ExpansionError, ForcedFailure, ListDefer
 from angaros.model.interfaces import ListMatch
-from angaros.model.text import Tainted
+from angaros.model.text import Tainted, quoted_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -267,5 +267,5 @@ def sign(item: str) -> tuple[bool, str]:
     """Whether the item is negative, and the item without its sign. # Exim spec 10.2"""
     if item[:1] == "!":
         rest = item[1:].lstrip(WHITE)
-        return True, Tainted(rest, item.quoter) if isinstance(item, Tainted) else rest
+        return True, quoted_for(rest, item.quoter) if isinstance(item, Tainted) else rest
     return False, item

@@ -19,7 +19,7 @@ from angaros.lookups.registry import NOBODY_HAS, TYPES, Row
 from angaros.lookups.types import TypeSpec, default_keys, parse_type, partial_keys
 from angaros.model.errors import LookupFailure
 from angaros.model.interfaces import LookupResult
-from angaros.model.text import Tainted, untaint
+from angaros.model.text import Tainted, quoted_for, untaint
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -81,7 +81,7 @@ class LookupEngine:
         quoted = self._driver(kind).quote(str(value), options, kind)
         if quoted is None:
             raise ValueError(f'"{options}" unrecognized after "${{quote_{kind}"')
-        return Tainted(quoted, row.quoter) if isinstance(value, Tainted) else quoted
+        return quoted_for(quoted, row.quoter) if isinstance(value, Tainted) else quoted
 
     def search(self, kind: str, key: str, scope: Scope, *, source: str = "") -> LookupResult:
         """One lookup with all that belongs to it."""

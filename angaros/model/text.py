@@ -15,16 +15,19 @@ from typing import SupportsIndex
 
 
 class Tainted(str):
-    """Text that came from outside. `quoter` names the lookup type it was quoted for ("" for none)."""
+    """Text that came from outside. Made by the hundred for every message, so that `str` itself makes it."""
 
-    __slots__ = ("quoter",)
+    __slots__ = ("_quoter",)
 
-    quoter: str
+    _quoter: str
 
-    def __new__(cls, value: str = "", quoter: str = "") -> Tainted:
-        self = super().__new__(cls, value)
-        self.quoter = quoter
-        return self
+    @property
+    def quoter(self) -> str:
+        """Name of the lookup type that it was quoted for, "" for none."""
+        try:
+            return self._quoter
+        except AttributeError:
+            return ""
 
     def __add__(self, other: str) -> Tainted:
         return Tainted(str.__add__(self, other))
@@ -71,6 +74,14 @@ class Tainted(str):
         return [Tainted(part) for part in str.split(self, sep, maxsplit)]
 
 
+def quoted_for(value: str, quoter: str) -> Tainted:
+    """Tainted text that was quoted for a lookup type (or for none, ""), so that it may stand in such a query."""
+    made = Tainted(value)
+    if quoter:
+        made._quoter = quoter
+    return made
+
+
 def taint(value: str) -> Tainted:
     """Mark `value` as coming from outside."""
     return value if type(value) is Tainted else Tainted(value)
@@ -92,7 +103,7 @@ def concat(parts: Iterable[str]) -> str:
     joined = "".join(parts)
     for part in parts:
         if type(part) is Tainted:
-            return Tainted(joined, common_quoter(parts))
+            return quoted_for(joined, common_quoter(parts))
     return joined
 
 

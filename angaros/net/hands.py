@@ -1,7 +1,7 @@
 """Threads that do what really blocks, for cores on the loop.
 
-Leaner than a ThreadPoolExecutor: no futures and no conditions, because each step in which two threads want the interpreter at once
-costs the loop a switch. One queue in, one `call_soon_threadsafe` out.
+Leaner than a ThreadPoolExecutor: no futures and no conditions, because each step in which two threads want the interpreter at
+once costs the loop a switch. One queue in, one `call_soon_threadsafe` out.
 """
 
 from __future__ import annotations

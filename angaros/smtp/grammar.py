@@ -55,26 +55,26 @@ COMMANDS: tuple[Syntax, ...] = (
     Syntax("WELLKNOWN", "XWELLKNOWN", mail=False),
 )
 _BY_WORD: dict[str, Syntax] = {syntax.prefix.partition(" ")[0]: syntax for syntax in COMMANDS}
+_WORD = re.compile("[A-Za-z]+")
 UNKNOWN = Syntax("", "", mail=False, sync="unless-pipelining")
 
 
 def parse_command(line: str) -> tuple[Syntax, str]:
     """The command and its argument (tainted, without white space at its ends). `line` has no line end."""
-    end = 0
-    length = len(line)
-    while end < length and line[end].isalpha() and line[end] < "\x80":
-        end += 1
-    syntax = _BY_WORD.get(str(line)[:end].upper())
+    plain = str(line)
+    word = _WORD.match(plain)
+    end = word.end() if word is not None else 0
+    syntax = _BY_WORD.get(plain[:end].upper())
     if syntax is None:
-        return UNKNOWN, Tainted(line)
+        return UNKNOWN, Tainted(plain)
     prefix = len(syntax.prefix)
     if prefix > end:
-        if str(line)[:prefix].upper() != syntax.prefix:
-            return UNKNOWN, Tainted(line)
+        if plain[:prefix].upper() != syntax.prefix:
+            return UNKNOWN, Tainted(plain)
         end = prefix
-    elif end < length and line[end] not in " \t":
-        return UNKNOWN, Tainted(line)
-    return syntax, Tainted(str(line)[end:].strip(" \t\r\n\f\v"))
+    elif end < len(plain) and plain[end] not in " \t":
+        return UNKNOWN, Tainted(plain)
+    return syntax, Tainted(plain[end:].strip(" \t\r\n\f\v"))
 
 
 _PARAMETER = re.compile(r"[ \t]+([A-Za-z0-9-]+)(?:=(\S*))?[ \t]*\Z")

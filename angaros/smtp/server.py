@@ -17,8 +17,8 @@ local program, not the network) LF dot LF ends
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from angaros.model.text import Tainted
 from angaros.smtp.grammar import UNKNOWN, Syntax, parse_command
@@ -82,8 +82,7 @@ for _stage in (Stage.CONNECTED, Stage.GREETED, Stage.MAIL, Stage.RCPT, Stage.CHU
     TRANSITIONS[_stage].update(dict.fromkeys(_ANYWHERE, _stage))
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A command line. `syntax` is `grammar.UNKNOWN` when it is none that we know."""
 
     syntax: Syntax
@@ -100,15 +99,13 @@ class Command:
         return self.syntax.verb
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of a SASL exchange, without its end; tainted."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(NamedTuple):
     """Octets of a message. Dots are unstuffed, line ends are as they came. `last`: the message, or the chunk, is complete."""
 
     octets: bytes

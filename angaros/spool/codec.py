@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from angaros.model.message import Message, Recipient
-from angaros.model.text import Tainted
+from angaros.model.text import Tainted, quoted_for
 from angaros.model.tls import TlsFacts
 from angaros.spool.reader import SpoolFormatError, read_header
 
@@ -21,7 +21,7 @@ __all__ = ["SpoolFormatError", "read_header", "write_header"]
 def _item(name: str, value: str) -> str:
     """One line; tainted values get the second hyphen, and the lookup type they are quoted for."""
     if "\n" in value:
-        value = value.replace("\n", " ") if type(value) is not Tainted else Tainted(value.replace("\n", " "), value.quoter)
+        value = value.replace("\n", " ") if type(value) is not Tainted else quoted_for(value.replace("\n", " "), value.quoter)
     return f"{_lead(value)}{name} {value}\n"
 
 

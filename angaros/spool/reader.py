@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from angaros.model.errors import AngarosError
 from angaros.model.message import Header, Message, Recipient
-from angaros.model.text import Tainted, taint, untaint
+from angaros.model.text import Tainted, quoted_for, taint, untaint
 from angaros.model.tls import TlsFacts
 
 
@@ -90,7 +90,7 @@ class _Reader:
                 self._read_acl(name, value, tainted, quoter)
                 continue
             if tainted:
-                value = Tainted(value, quoter)
+                value = quoted_for(value, quoter)
             reader = _ITEMS.get(name)
             if reader is not None:
                 reader(self.message, value)
@@ -105,7 +105,7 @@ class _Reader:
             raise ValueError("ACL variable")
         self.at += length + 1
         if tainted:
-            value = Tainted(value, quoter)
+            value = quoted_for(value, quoter)
         if kind == "acl":  # before Exim 4.61: 0 to 9 are connection variables, 10 to 19 message variables
             number = int(name)
             kind, name = ("aclc", str(number)) if number < 10 else ("aclm", str(number - 10))
