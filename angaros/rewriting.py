@@ -214,6 +214,9 @@ def _encoded(text: str, charset: str) -> str:
     return concat([head, " " if head else "", text[start:end], " " if tail else "", tail])
 
 
+_PLAIN = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*@[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*"
+_ONE_PLAIN_ADDRESS = re.compile(rf"[!-9;-~]+:[ \t]*(?:{_PLAIN}|[A-Za-z0-9]+(?: [A-Za-z0-9]+)* <{_PLAIN}>)[ \t]*\n?")
+"""A header line with nothing to qualify and nothing to complain of, as nearly all are."""
 # --- Header lines ------------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +235,8 @@ def rewrite_header(
         return None
     rules = scope.services.config.rewrite_rules if rules is None else rules
     rules = rules if any(flag in rule.flags for rule in rules) else ()
+    if not rules and routed is None and _ONE_PLAIN_ADDRESS.fullmatch(header.text):
+        return None
     utf8 = scope.message is not None and scope.message.smtputf8
     allowed = AddressRules.of(scope.services.config.main, utf8=utf8)
     text = str(header.text)

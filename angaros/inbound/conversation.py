@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from angaros.acl.points import POINTS
 from angaros.inbound.options import SessionOptions
 from angaros.inbound.report import connection_info, history, printable, since
+from angaros.inbound.limits import receive_timeout
 from angaros.logs.peer import host_and_ident
+from angaros.model.errors import ListDefer
 from angaros.model.message import Message
 from angaros.model.outcome import Outcome, Verdict
 from angaros.model.scope import Scope
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 FIRST_IS_MAIL = ("RSET", "HELO", "EHLO", "AUTH", "STARTTLS")
 """Commands whose first use (RSET: after each message) does not count as nonmail. Exim spec 14, smtp_accept_max_nonmail."""
+LEAVES_MESSAGE = frozenset({"HELO", "EHLO", "MAIL", "NOOP", "QUIT", "RSET"})
+"""Commands that do not touch the message that is there (MAIL makes its own), unless an ACL runs."""
 SYNC_AGAIN = frozenset({"HELO", "EHLO", "MAIL", "RCPT", "DATA"})
 """Commands for which synchronization is checked again before the reply leaves. Exim spec 14, smtp_enforce_sync"""
 SHOWN_INPUT = 32
@@ -90,7 +94,7 @@ class Conversation:
         "esmtp", "helo_seen", "helo_required", "helo_verify", "accept_junk_helo", "unqualified_sender", "unqualified_recipient",
         "unknown_commands", "mail_count", "first_used", "nonmail_checked", "counts_nonmail", "connection_id", "receiver",
         "dialogue", "proxy_failed", "rate_limited", "message_limit", "notquit_done", "logged_connection", "command",
-        "delivery_count", "exit_status", "_out", "extra",
+        "delivery_count", "exit_status", "_out", "extra", "_untouched", "_timeout",
     )  # fmt: skip
 
     def __init__(self, services: Services, session: Session, stream: Stream, options: SessionOptions | None = None) -> None:
@@ -132,6 +136,9 @@ class Conversation:
         self.exit_status = 0
         """For -bs: 1 when the session was dropped for too many errors."""
         self._out: list[bytes] = []
+        self._untouched = False
+        """Nothing has happened to the message since it was made."""
+        self._timeout: float | None = -1.0
         self.extra: dict[str, Any] = {}
         session.effects.flush = self.flush
         self.new_message()
@@ -181,9 +188,9 @@ class Conversation:
 
     def timeout(self) -> float | None:
         """Seconds to wait for input."""
-        from angaros.inbound.limits import receive_timeout
-
-        return receive_timeout(self)
+        if self._timeout == -1.0:
+            self._timeout = receive_timeout(self)
+        return self._timeout
 
     # Input.
 
@@ -206,6 +213,8 @@ class Conversation:
 
         self.command = command
         verb = command.verb
+        if verb not in LEAVES_MESSAGE:
+            self._untouched = False
         if self.proxy_failed or "tls_failed" in self.extra:
             self._refuse_all(command)
             return
@@ -413,6 +422,9 @@ class Conversation:
 
     def new_message(self) -> None:
         """Forget the transaction: a fresh Message and Scope. # RFC 5321 4.1.1.5"""
+        if self._untouched and not self.scope.state:
+            return
+        self._untouched = True
         session = self.session
         self.message = Message(session=session)
         submission = self.options.submission
@@ -429,6 +441,11 @@ class Conversation:
         self.txn = Transaction()
         self.receiver = None
 
+    def begin_message(self) -> None:
+        """A message of its own for MAIL, which fills it."""
+        self.new_message()
+        self._untouched = False
+
     def reset(self) -> None:
         """End the transaction on both levels."""
         if self.message.effects.cutthrough_connection is not None:
@@ -440,8 +457,6 @@ class Conversation:
 
     def host_in(self, option: str) -> bool:
         """Whether the peer is in the host list of a main option."""
-        from angaros.model.errors import ListDefer
-
         try:
             return bool(self.services.lists.match_host(getattr(self.main, option), self.scope, option=option))
         except ListDefer:
@@ -449,6 +464,7 @@ class Conversation:
 
     def run_acl(self, where: str, scope: Scope | None = None) -> Verdict:
         """Run the ACL of the point, or give its default."""
+        self._untouched = False
         point = POINTS[where]
         text = getattr(self.main, point.option)
         scope = scope or self.scope

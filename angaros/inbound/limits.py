@@ -40,10 +40,7 @@ def receive_timeout(c: Conversation) -> float | None:
     own = c.options.submission.smtp_receive_timeout
     if own is not None:
         return own or None
-    if "timeout" not in c.extra:
-        c.extra["timeout"] = _time_option(c.main.smtp_receive_timeout, c.scope, "smtp_receive_timeout", 300)
-    seconds: int = c.extra["timeout"]
-    return seconds or None
+    return _time_option(c.main.smtp_receive_timeout, c.scope, "smtp_receive_timeout", 300) or None
 
 
 def _time_option(text: str | int | None, scope: Scope, option: str, default: int) -> int:

@@ -52,7 +52,7 @@ def _too_many(c: Conversation) -> bool:
 
 
 def _accept(c: Conversation, command: Command) -> None:
-    c.new_message()
+    c.begin_message()
     c.txn.was_rejected_mail = True
     message = c.message
     rest, error = take_mail_parameters(c, command.argument)

@@ -159,7 +159,10 @@ class LogWriter:
 
     def debugging(self, selector: str, *, hc: bool = False) -> bool:
         """Whether `debug` with the same arguments would show something."""
-        return self.modes.debug.shows(selector, hc) or (self._debug_log is not None and selector in self._debug_log_selectors)
+        debug = self.modes.debug
+        if not debug.selectors and not debug.host_checking and self._debug_log is None:
+            return False
+        return debug.shows(selector, hc) or (self._debug_log is not None and selector in self._debug_log_selectors)
 
     def debug_control(
         self, *, tag: str = "", opts: str = "", stop: bool = False, kill: bool = False, pretrigger: int = 0, trigger: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from angaros.expand.ip import ip_version
@@ -66,8 +67,12 @@ _LOWER = {code: code + 32 for code in range(65, 91)}
 
 def integer(text: str) -> int:
     """A number with its K, M or G. # Exim spec 11.7 (=)"""
-    if len(text) < MAX_DIGITS and text.isdigit() and text.isascii():
-        return int(text)
+    if len(text) < MAX_DIGITS:
+        return int(text) if text.isdigit() and text.isascii() else _short_integer(text)
+    return _integer(text)
+
+
+def _integer(text: str) -> int:
     stripped = text.strip(_WHITE)
     if not stripped:
         return 0
@@ -87,6 +92,8 @@ def integer(text: str) -> int:
     return -value if stripped[0] == "-" else value
 
 
+_short_integer = lru_cache(256)(_integer)
+"""Values of options (`100M`) are asked for again and again."""
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
     "lt": operator.lt,
