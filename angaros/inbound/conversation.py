@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from angaros.acl.points import POINTS
+from angaros.inbound.limits import receive_timeout
 from angaros.inbound.options import SessionOptions
 from angaros.inbound.report import connection_info, history, printable, since
-from angaros.inbound.limits import receive_timeout
 from angaros.logs.peer import host_and_ident
 from angaros.model.errors import ListDefer
 from angaros.model.message import Message
