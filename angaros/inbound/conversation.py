@@ -426,7 +426,7 @@ class Conversation:
             return
         self._untouched = True
         session = self.session
-        self.message = Message(session=session)
+        self.message: Message = Message(session=session)
         submission = self.options.submission
         self.message.dont_deliver = submission.dont_deliver
         self.message.message_size = -1
@@ -436,7 +436,7 @@ class Conversation:
         self.message.local = not session.sender_host_address
         self.message.allow_unqualified_sender = self.unqualified_sender
         self.message.allow_unqualified_recipient = self.unqualified_recipient
-        self.scope = Scope(self.services, session, self.message)
+        self.scope: Scope = Scope(self.services, session, self.message)
         self.scope.local["smtp_count_at_connection_start"] = str(self.options.connection_count)
         self.txn = Transaction()
         self.receiver = None
