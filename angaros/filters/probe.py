@@ -43,6 +43,18 @@ class FilterTest:
     """-bfs."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file to try."""
+
+    path: str
+    """As given."""
+    system: bool
+    text: str
+    directory: str
+    """Where it lies."""
+
+
 def run(services: Services, submission: Any, test: FilterTest) -> int:
     """Read the message, run the filters; the exit status."""
     out = sys.stdout
@@ -51,16 +63,17 @@ def run(services: Services, submission: Any, test: FilterTest) -> int:
     for path, system in tests:
         try:
             with open(path, "rb") as file:
-                sources.append((path, system, text(file.read())))
+                sources.append(_Source(path, system, text(file.read()), os.path.dirname(os.path.abspath(path))))
         except OSError as error:
             print(f"exim: failed to open {path}: {error.strerror}", file=sys.stderr)
             return 1
+    os.chdir("/")  # where commands of a filter run
     data = sys.stdin.buffer.read(MAX_MESSAGE)
     with tempfile.NamedTemporaryFile(prefix="angaros-filter-") as body:
         scope = _scope(services, submission, test, data, body, out)
         status = 0
-        for path, system, source in sources:
-            status = max(status, _one(scope, path, system, source, out))
+        for source in sources:
+            status = max(status, _one(scope, source, out))
     return status
 
 
@@ -167,15 +180,15 @@ def _announce(scope: Scope, message: Message, delivery: Delivery, test: FilterTe
         print(f"Suffix    = {delivery.suffix}", file=out)
 
 
-def _one(scope: Scope, path: str, system: bool, source: str, out: Any) -> int:
-    kind = "exim" if system else filter_kind(source)
+def _one(scope: Scope, source: _Source, out: Any) -> int:
+    kind = "exim" if source.system else filter_kind(source.text)
     if not kind:
-        return _forward_file(scope, path, source, out)
-    print(f'Testing {kind.capitalize()} filter file "{path}"\n', file=out)
+        return _forward_file(scope, source.path, source.text, out)
+    print(f'Testing {kind.capitalize()} filter file "{source.path}"\n', file=out)
+    if kind == "sieve":
+        return _sieve(scope, source, out)
     try:
-        if kind == "sieve":
-            return _sieve(scope, path, source, out)
-        outcome = _run(scope, system, source)
+        outcome = _run(scope, source.system, source.text)
     except FilterError as error:
         print(f"Filter error: {error}", file=out)
         return 1
@@ -185,13 +198,13 @@ def _one(scope: Scope, path: str, system: bool, source: str, out: Any) -> int:
     return 0
 
 
-def _sieve(scope: Scope, path: str, source: str, out: Any) -> int:
+def _sieve(scope: Scope, source: _Source, out: Any) -> int:
     """Nothing but whether the message is kept. Exim spec 5.3, -bf."""
     from angaros.filters.sieve.run import SieveSetting, run_sieve
 
-    personal = {"personal": os.path.dirname(os.path.abspath(path))}
-    setting = SieveSetting(scope.child(), own_addresses=_own(scope), script_directories=personal, testing=True)
-    outcome = run_sieve(source, setting)
+    directories = {"personal": source.directory}
+    setting = SieveSetting(scope.child(), own_addresses=_own(scope), script_directories=directories, testing=True)
+    outcome = run_sieve(source.text, setting)
     if outcome.error:
         print(f"Sieve error: {outcome.error}", file=out)
     else:
