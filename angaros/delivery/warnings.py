@@ -32,7 +32,7 @@ def warn_of_delay(attempt: Attempt) -> None:
         return
     waiting = [fate for fate in attempt.deferred if _wanted(fate)]
     recipients = list(dict.fromkeys(address for fate in waiting if (address := errors_address(attempt, fate.delivery))))
-    if not recipients or not _condition(attempt):
+    if not recipients or not _condition(attempt, waiting):
         return
     if _send(attempt, recipients, waiting, shown):
         message.warning_count = count
@@ -64,12 +64,15 @@ def _wanted(fate: Fate) -> bool:
     return not flags & _ANY_DSN or bool(flags & DSN_NOTIFY_DELAY)
 
 
-def _condition(attempt: Attempt) -> bool:
+def _condition(attempt: Attempt, waiting: list[Fate]) -> bool:
+    """`delay_warning_condition`, with `$domain` when all addresses that wait have one domain. Exim spec 14."""
     text = attempt.services.config.main.delay_warning_condition
     if not text:
         return True
     try:
-        return attempt.scope.expand(text).strip().lower() not in _FALSE
+        domains = {fate.delivery.root().domain for fate in waiting}
+        scope = attempt.scope.child(domain=domains.pop() if len(domains) == 1 else "")
+        return scope.expand(text).strip().lower() not in _FALSE
     except ForcedFailure:
         return False
     except ExpansionError as error:
@@ -134,9 +137,10 @@ def _introduction(attempt: Attempt, recipients: str, waiting: list[Fate], delay:
 
 
 def _end(template: Template) -> str:
-    return template.item(3) or (
+    text = template.item(3) or (
         "No action is required on your part. Delivery attempts will continue for\n"
         "some time, and this warning may be repeated at intervals if the message\n"
         "remains undelivered. Eventually the mail delivery software will give up,\n"
-        "and when that happens, the message will be returned to you.\n\n"
+        "and when that happens, the message will be returned to you.\n"
     )
+    return f"{text}\n"
