@@ -101,9 +101,9 @@ def build_services(config: Config, site: Site, ports: Ports, harness: Harness | 
     }
     services.extra["factories"] = factories
     remake(services, factories)
-    services.extra["host_name"] = _lookup_host_name
+    services.hooks.look_up_host_name = _lookup_host_name
     services.extra["ldapauth"] = _ldapauth
-    services.extra["queue_size"] = QueueSize(services)
+    services.hooks.queue_size = QueueSize(services)
     services.extra["authresults"] = {method: _late(place) for method, place in AUTHRESULTS.items()}
     services.extra.update({name: _late(place) for name, place in MAILAUTH.items()})
     return services

@@ -75,7 +75,7 @@ def _deliver(context: Context) -> int:
     become_root()
     install(context)
     if call.dont_deliver:
-        context.services.extra["dont_deliver"] = True
+        context.services.run.dont_deliver = True
     give_up = call.message_action == "give_up"
     options = DeliverOptions(
         forced=not call.retry_timing, thaw=not call.retry_timing, give_up=give_up, actor=context.caller.login
@@ -120,7 +120,7 @@ def run_queue(context: Context) -> int:
     become_root()
     install(context)
     if call.dont_deliver:
-        context.services.extra["dont_deliver"] = True
+        context.services.run.dont_deliver = True
     if call.queue_times and context.services.harness is not None:
         context.services.harness.set_queue_ages(call.queue_times)
     services = context.services

@@ -30,7 +30,7 @@ def _serve(context: Context, *, batched: bool) -> int:
     become_root()
     install(context)
     status = serve_stdio(context.services, session_options(context, batched=batched))
-    return status or int(context.services.extra.get("mua_failed", False))
+    return status or int(context.services.run.mua_failed)
 
 
 def host_check(context: Context) -> int:
@@ -44,7 +44,7 @@ def host_check(context: Context) -> int:
     if modes is not None:
         modes.testing = True
         modes.debug.host_checking = True
-    context.services.extra["start_delivery"] = lambda message, lock, foreground: None
+    context.services.hooks.start_delivery = lambda message, lock, foreground: None
     options = session_options(context, host_checking=True, host_checking_callout=call.host_checking_callout)
     options.submission.claims.host_address = call.claims.host_address or call.host_checking
     options.local = False

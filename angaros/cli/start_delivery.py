@@ -12,7 +12,7 @@ from angaros.model.message import Message
 
 
 def install(context: Context) -> None:
-    """Let `services.extra["start_delivery"]` do it."""
+    """Let `services.hooks.start_delivery` do it."""
     services = context.services
 
     def start(message: Message, lock: Any, foreground: bool) -> None:
@@ -27,12 +27,12 @@ def install(context: Context) -> None:
             if options.mua_wrapper and hasattr(services.log, "modes"):
                 services.log.modes.stderr = False  # the caller's standard error gets one line about it all
             if deliver_held(services, message, lock, options) is DeliverStatus.MUA_FAILED:
-                services.extra["mua_failed"] = True
+                services.run.mua_failed = True
             return
         _in_background(lambda: deliver_held(services, message, lock), lock)
 
-    services.extra["start_delivery"] = start
-    services.extra["side_by_side"] = _side_by_side
+    services.hooks.start_delivery = start
+    services.hooks.side_by_side = _side_by_side
 
 
 def _side_by_side(services: Services, calls: Sequence[Callable[[], Any]], limit: int) -> list[Any]:

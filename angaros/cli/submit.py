@@ -33,7 +33,7 @@ def submit(context: Context) -> int:
     install(context)
     stream = context.services.waiter.open_fds(0, 1)
     status = submit_here(context.services, submission_options(context), stream)
-    return status or int(context.services.extra.get("mua_failed", False))
+    return status or int(context.services.run.mua_failed)
 
 
 def through_the_door(context: Context) -> int:

@@ -89,7 +89,7 @@ class _Deliveries:
         self.waiting: list[tuple[Any, int]] = []
 
     def start(self, message: Message, lock: Any, foreground: bool) -> None:
-        """`services.extra["start_delivery"]`."""
+        """`services.hooks.start_delivery`."""
         from angaros.delivery.deliver import deliver_held
 
         if foreground:
@@ -125,9 +125,9 @@ def run(services: Services, call: Callable[[], None]) -> None:
 
     with _courier(services) as path, _looping(services, REBUILT) as waiter:
         deliveries = _Deliveries(services)
-        before = services.courier, services.extra.get("start_delivery")
+        before = services.courier, services.hooks.start_delivery
         courier = RemoteCourier(path, waiter)
-        services.courier, services.extra["start_delivery"] = courier, deliveries.start
+        services.courier, services.hooks.start_delivery = courier, deliveries.start
 
         def core() -> None:
             call()
@@ -137,7 +137,7 @@ def run(services: Services, call: Callable[[], None]) -> None:
             _complete(services, waiter, core)
         finally:
             courier.close()
-            services.courier, services.extra["start_delivery"] = before
+            services.courier, services.hooks.start_delivery = before
 
 
 @contextmanager

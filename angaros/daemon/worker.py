@@ -72,7 +72,7 @@ class Worker:
         self.waiter = LoopWaiter(self.loop)
         ports = Ports(self.waiter, place.log, self._courier)
         self.services: Services = build_services(place.config, place.site, ports, place.harness)
-        self.services.extra["start_delivery"] = self.start_delivery
+        self.services.hooks.start_delivery = self.start_delivery
         self.servers: list[Any] = []
         self.retiring = False
         self.connections = 0

@@ -229,7 +229,7 @@ def callout(
     scope.depth = max(scope.depth - 1, 0)
     scope.trace("verify", "Attempting full verification using callout")
     session = scope.session
-    if session is not None and session.host_checking and not scope.services.extra.get("host_checking_callout"):
+    if session is not None and session.host_checking and not scope.services.run.host_checking_callout:
         scope.trace("verify", "... callout omitted by default when host testing\n(Use -bhc if you want the callouts to happen.)")
         return VerifyResult(Outcome.ACCEPT)
     return Callout(delivery, found.hosts, scope, options, is_recipient, header_sender, found.unusable).run()

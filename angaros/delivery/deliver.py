@@ -71,7 +71,8 @@ def deliver_held(
 ) -> DeliverStatus:
     """Deliver a message that is in memory and locked; then the messages that wait for a host it went to, over the same
     connection (Exim spec 30.1)."""
-    open_now = services.extra["deliveries_open"] = services.extra.get("deliveries_open", 0) + 1
+    services.run.deliveries_open += 1
+    open_now = services.run.deliveries_open
     try:
         status, waiting = _deliver_one(services, message, lock, options)
         later = replace(options, immediate=False, give_up=False, continued=True)
@@ -82,7 +83,7 @@ def deliver_held(
             if not isinstance(held, DeliverStatus):
                 waiting += _deliver_one(services, *held, later)[1]
     finally:
-        services.extra["deliveries_open"] -= 1
+        services.run.deliveries_open -= 1
         if open_now == 1 and not hasattr(services.waiter, "start"):
             _close_connections(services)
     return status
@@ -115,7 +116,7 @@ def _attempt(services: Services, message: Message, lock: SpoolLock | None, optio
     msglog = message.effects.caches.pop("message_log", None) or services.store.message_log(message.id, message.queue_name)
     attempt = Attempt(services, message, lock, options, scope, msglog, started=services.clock.now())
     message.first_delivery, message.queue_running = message.deliver_firsttime, options.queue_run
-    if services.extra.get("dont_deliver"):  # -N
+    if services.run.dont_deliver:  # -N
         message.dont_deliver = True
     if services.harness is not None:
         services.random = services.harness.start_delivery()

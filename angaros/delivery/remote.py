@@ -167,7 +167,7 @@ def _deliver_groups(attempt: Attempt, groups: list[list[Delivery]], fallback: li
         _deliver_group(attempt, groups[0], fallback)
     else:
         calls = [lambda group=group: _deliver_group(attempt, group, fallback) for group in groups]
-        gather = attempt.services.extra.get("side_by_side")  # on the command line
+        gather = attempt.services.hooks.side_by_side  # on the command line
         if gather is not None and limit != 1:
             gather(attempt.services, calls, limit)
         else:

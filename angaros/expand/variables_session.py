@@ -50,7 +50,7 @@ def look_up_name(scope: Scope) -> None:
     session = scope.session
     if session is None or session.sender_host_name or session.host_lookup_failed or not session.sender_host_address:
         return
-    hook: Any = scope.services.extra.get("host_name")
+    hook: Any = scope.services.hooks.look_up_host_name
     if hook is None:
         from angaros.net.peer import lookup_host_name as hook
     scope.depth += 1

@@ -108,7 +108,7 @@ def _log_directory(scope: Scope) -> str:
 
 def queue_size(scope: Scope) -> str:
     """`$queue_size`: how many messages wait. Counted at most once a minute by whoever provides the hook."""
-    hook = scope.services.extra.get("queue_size")
+    hook = scope.services.hooks.queue_size
     return str(hook()) if hook is not None else ""
 
 

@@ -263,7 +263,7 @@ def _why_not_now(services: Services, circumstances: Circumstances) -> tuple[str,
 
 def hand_over(services: Services, message: Message, lock: Any, decision: str) -> None:
     """Start the delivery, or leave the message in the queue."""
-    start = services.extra.get("start_delivery")
+    start = services.hooks.start_delivery
     if decision == QUEUE or start is None:
         message_log = message.effects.caches.get("message_log")
         if message_log is not None:

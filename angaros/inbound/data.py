@@ -430,5 +430,5 @@ class Arrivals:
             c.extra["load_latched"] = by_load
         c.flush()
         accept.hand_over(c.services, message, lock, decision)
-        if c.services.extra.get("mua_failed"):  # the caller hears it by the exit status
+        if c.services.run.mua_failed:  # the caller hears it by the exit status
             c.done = True

@@ -79,7 +79,7 @@ def do_atrn(c: Conversation, command: Command) -> None:
     if verdict.outcome is not Outcome.ACCEPT:
         refuse(c, "atrn", verdict, f"ATRN {command.argument}")
         return
-    provide = c.services.extra.get("atrn_provider")
+    provide = c.services.hooks.atrn_provider
     if provide is None:
         c.say("502 ATRN is not available here")
         return

@@ -143,7 +143,7 @@ def _peer_is_welcome(c: Conversation) -> bool:
 
 def look_up_name(c: Conversation) -> None:
     """The peer's name, through NET."""
-    look_up = c.services.extra.get("host_name")
+    look_up = c.services.hooks.look_up_host_name
     if look_up is not None:
         look_up(c.scope)
 

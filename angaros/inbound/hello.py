@@ -97,7 +97,7 @@ def _verified(c: Conversation, verb: str) -> bool:
         except ListDefer:
             wanted = None
         if wanted:
-            look_up = c.services.extra.get("host_name")
+            look_up = c.services.hooks.look_up_host_name
             if look_up is not None:
                 look_up(c.scope)
     session.helo_verified = session.helo_verify_failed = False

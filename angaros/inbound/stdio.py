@@ -62,7 +62,7 @@ def _host_check(services: Services, options: SessionOptions, stream: Stream) -> 
     session = local_session(services, believed, smtp=True, believe=True)
     session.sender_ident = claims.ident or ""
     session.host_checking = True
-    services.extra["host_checking_callout"] = options.host_checking_callout
+    services.run.host_checking_callout = options.host_checking_callout
     session.sender_host_unknown = False
     session.sender_host_address, session.sender_host_port = address, port
     stream.write(TESTING_NOTE.format(address=address).encode("latin-1"))

@@ -468,6 +468,36 @@ class Store(Protocol):
 
 
 @dataclass(slots=True)
+class Hooks:
+    """Calls up the import order that are too small for an interface; None where nobody in this process does it."""
+
+    start_delivery: Callable[..., None] | None = None
+    """`(message, lock, foreground)`: an accepted message is to be delivered."""
+    side_by_side: Callable[..., Any] | None = None
+    """The command line's way to make several remote deliveries of a message at once."""
+    look_up_host_name: Callable[[Scope], None] | None = None
+    """Find `$sender_host_name` now."""
+    queue_size: Callable[[], int] | None = None
+    """`$queue_size`."""
+    atrn_provider: Callable[..., Any] | None = None
+    """Serve an ATRN command: send the queue over the turned connection. # RFC 2645"""
+
+
+@dataclass(slots=True)
+class RunState:
+    """What this call of the program was told, and what it has to tell its caller at the end."""
+
+    dont_deliver: bool = False
+    """-N."""
+    host_checking_callout: bool = False
+    """-bhc."""
+    mua_failed: bool = False
+    """`mua_wrapper`: the delivery went wrong; the exit status says so."""
+    deliveries_open: int = 0
+    """Deliveries under way, nested ones (of bounces) included."""
+
+
+@dataclass(slots=True)
 class Services:
     """What every room may ask for; built once by `assembly.wiring`, replaced whole on reload."""
 
@@ -490,6 +520,8 @@ class Services:
     """`spool.store.Store`."""
     harness: Any = None
     """`config.harness.Harness` in Exim's test mode, else None."""
+    hooks: Hooks = field(default_factory=Hooks)
+    run: RunState = field(default_factory=RunState)
     extra: dict[str, Any] = field(default_factory=dict)
     """Caches and helpers by room name (`lookups`, `tls`, `perl`, ...)."""
 

@@ -139,7 +139,7 @@ def test_host_name_is_looked_up_when_wanted(scope: Scope) -> None:
     def look_up(_scope: Scope) -> None:
         session.sender_host_name = "h.example"
 
-    scope.services.extra["host_name"] = look_up
+    scope.services.hooks.look_up_host_name = look_up
     assert shown("${if eq{a}{b}{$sender_host_name}{no}}", scope) == "no" and not session.sender_host_name
     assert shown("$sender_host_name $sender_fullhost", scope) == "h.example h.example [192.0.2.1]"
 

@@ -277,7 +277,7 @@ class World:
         self.services.clock = self.services.store.clock = self.clock
         self.services.dns = self.dns
         self.delivered: list[Message] = []
-        self.services.extra["start_delivery"] = self._keep
+        self.services.hooks.start_delivery = self._keep
 
     def _keep(self, message: Message, lock: Any, foreground: bool) -> None:
         self.delivered.append(message)
