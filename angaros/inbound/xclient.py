@@ -63,6 +63,8 @@ def _parse(argument: str) -> tuple[dict[str, str], str]:
 
 
 def _check(name: str, value: str) -> str:
+    if not value.isprintable():
+        return f"XCLIENT: bad value for parameter '{name}'"
     if value.upper() in UNAVAILABLE:
         return ""
     if name in ("ADDR", "DESTADDR") and not is_ip_address(_plain(value)):

@@ -19,6 +19,7 @@ from angaros.logs.debug import Debug, indentation
 from angaros.logs.paths import LogPath, parse_log_file_path
 from angaros.logs.selectors import DEFAULT_SELECTORS, parse_log_selector
 from angaros.logs.sinks import LogFile, Syslog
+from angaros.logs.text import one_entry
 from angaros.logs.times import tod_log
 from angaros.model.record import dataclass, field
 
@@ -216,6 +217,7 @@ class LogWriter:
     ) -> None:
         """Write one entry (see the interface)."""
         modes = self.modes
+        text = one_entry(text)
         if modes.debug.selectors:
             names = [selector] if selector else []
             names += [name for name, on in (("MAIN", main), ("REJECT", reject), ("PANIC", panic)) if on]

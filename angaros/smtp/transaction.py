@@ -7,6 +7,7 @@ Laws:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -324,10 +325,29 @@ def gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
+_ENDS = re.compile(rb"\r\n|\r|\n")
+
+
+def clean_ends(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same with CRLF for a bare CR or LF: what came by BDAT as it was may not look like the end of data to anybody
+    (CVE-2023-51764 in kind)."""
+    held = b""
+    for chunk in chunks:
+        if held:
+            chunk, held = held + chunk, b""
+        if chunk.endswith(b"\r"):
+            chunk, held = chunk[:-1], b"\r"
+        ends = chunk.count(b"\r\n")
+        clean = chunk.count(b"\n") == ends and chunk.count(b"\r") == ends
+        yield chunk if clean else _ENDS.sub(b"\r\n", chunk)
+    if held:
+        yield b"\r\n"
+
+
 def dotted(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Data for DATA: dots at line starts doubled, a CRLF at the end if there is none, and the final dot. RFC 5321 4.5.2."""
     at_start, before = True, b""
-    for chunk in gathered(chunks):
+    for chunk in gathered(clean_ends(chunks)):
         if before:
             yield before
         before = chunk.replace(b"\n.", b"\n..") if b"\n." in chunk else chunk

@@ -32,7 +32,11 @@ from angaros.net.blocking import BlockingWaiter
 START = 1_795_242_037.0
 """Sat, 21 Nov 2026 06:20:37 +0000"""
 
-CONFIG = """
+LOGGED = (
+    "-all +acl_warn_skipped +connection_reject +delay_delivery +etrn +lost_incoming_connection +rejected_header +size_reject "
+    "+smtp_protocol_error +smtp_syntax_error +received_recipients"
+)
+DEFAULTS = """
 primary_hostname = here.test
 qualify_domain = here.test
 spool_directory = {spool}
@@ -43,8 +47,11 @@ timezone = UTC
 host_lookup =
 tls_advertise_hosts =
 smtp_receive_timeout = 5m
-log_selector = -all +acl_warn_skipped +connection_reject +delay_delivery +etrn +lost_incoming_connection +rejected_header \
-  +size_reject +smtp_protocol_error +smtp_syntax_error +received_recipients
+log_selector = LOGGED
+"""
+"""Main options; those that a test sets are left out."""
+
+CONFIG = """
 domainlist local_domains = here.test : example.test
 {main}
 begin acl
@@ -87,13 +94,20 @@ here:
 """
 
 
+def _without(defaults: str, main: str) -> str:
+    """The default options but for those that `main` sets itself."""
+    own = {line.split("=")[0].strip().removeprefix("no_") for line in main.splitlines()}
+    return "".join(line for line in defaults.splitlines(True) if line.split("=")[0].strip() not in own)
+
+
 class FakeClock:
-    """Stands still until a test or a delay moves it."""
+    """Goes on by a tenth of a millisecond whenever it is read, and when a test or a delay moves it."""
 
     def __init__(self) -> None:
         self.time = START
 
     def now(self) -> float:
+        self.time += 0.0001  # two messages never have the same time
         return self.time
 
     def monotonic(self) -> float:
@@ -148,7 +162,7 @@ class FakeStream:
         self.written = b""
         self.at_end = False
         self.closed = False
-        self.handshake: Any = None
+        self.handshake: Any = OSError(5, "no TLS here")
         """What `accept_tls` returns or raises."""
 
     def read(self, limit: int = 65536, timeout: float | None = None) -> bytes:
@@ -261,9 +275,9 @@ class World:
             (tmp_path / name).mkdir(exist_ok=True)
         parts = {"main": main, "routers": routers, "transports": transports, "authenticators": authenticators}
         file = tmp_path / "exim.conf"
-        file.write_text(
-            CONFIG.format(spool=tmp_path / "spool", log=tmp_path / "log", acl=ACCEPT_ALL + acl, **parts), encoding="latin-1"
-        )
+        text = _without(DEFAULTS.replace("LOGGED", LOGGED), main) + CONFIG
+        text = text.format(spool=tmp_path / "spool", log=tmp_path / "log", acl=ACCEPT_ALL + acl, **parts)
+        file.write_text(text, encoding="latin-1")
         site = Site(exim_user="nobody", spool_directory=str(tmp_path / "spool"), log_file_path=str(tmp_path / "log" / "%slog"))
         self.clock = FakeClock()
         self.waiter = Waits(self.clock)
@@ -283,9 +297,10 @@ class World:
         self.delivered.append(message)
         lock.release()
 
-    def connect(self, address: str = "192.0.2.7", port: int = 1025, **options: Any) -> Talk:
-        """A new session from `address`; "" for a local one."""
+    def connect(self, address: str = "192.0.2.7", port: int = 1025, *, early: bytes = b"", **options: Any) -> Talk:
+        """A new session from `address`; "" for a local one. `early`: what the client sends before the greeting."""
         stream = FakeStream(address, port)
+        stream.ready = early
         session = Session(sender_host_address=address, sender_host_port=port, interface_address="192.0.2.1", interface_port=25)
         session.smtp = True
         given = SessionOptions(**{"local": not address, "connection_count": 1, "host_connections": 1, **options})
