@@ -185,6 +185,10 @@ class Conversation:
 
         abandon_chunks(self)
         self.core.close()
+        if self.session.effects.debug_log:  # Exim spec 44.22, control = debug
+            end_debug_log = getattr(self.log, "end_debug_log", None)
+            if end_debug_log is not None:
+                end_debug_log()
 
     def timeout(self) -> float | None:
         """Seconds to wait for input."""

@@ -27,6 +27,8 @@ class ConnectionEffects:
     dscp: int | None = None
     """`dscp/<value>`: octet for IP_TOS or IPV6_TCLASS; whoever owns the socket applies it after the ACL."""
     dscp_name: str = ""
+    debug_log: bool = False
+    """`debug`: the debug log ends with the connection."""
     wellknown_response: str | None = None
     """`wellknown/<file>`: the contents of the file, to answer WELLKNOWN with (`inbound` encodes it)."""
     flush: Any = None

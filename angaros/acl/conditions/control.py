@@ -173,6 +173,8 @@ def _debug(frame: Frame, rest: str) -> Outcome:
         pretrigger=int(options["pretrigger"]) if options.get("pretrigger", "").isdigit() else 0,
         trigger=options.get("trigger", ""),
     )
+    if frame.scope.session is not None:
+        frame.scope.session.effects.debug_log = True
     return Outcome.ACCEPT
 
 
