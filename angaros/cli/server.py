@@ -138,6 +138,13 @@ class Server:
         return f"daemon({EXIM_VERSION}): {', '.join(runs) if runs else 'no queue runs'}, {listen.describe(self.listeners)}"
 
 
+NO_CERTIFICATE = (
+    "Warning: No server certificate defined; will use a selfsigned one.\n"
+    " Suggested action: either install a certificate or change tls_advertise_hosts option"
+)
+"""# Exim spec 14, tls_certificate"""
+
+
 def run_text(run: object) -> str:
     """A periodic queue run as on the command line: `-q30m`, `-qGname/5m`."""
     from angaros.config.values import show_time
@@ -206,6 +213,8 @@ def start_daemon(context: Context) -> int:
     pid_path = call.pid_file or config.main.pid_file_path or f"{config.main.spool_directory}/exim-daemon.pid"
 
     def started() -> None:
+        if config.main.tls_advertise_hosts and not config.main.tls_certificate:
+            log.write(NO_CERTIFICATE)
         log.write(server.started_text())
         for warning in config.warnings:
             log.write(warning)
