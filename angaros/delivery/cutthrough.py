@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from angaros.logs import lines
 from angaros.logs.peer import host_and_ident
 from angaros.model.delivery import Delivery, DeliveryResult
+from angaros.model.errors import ExpansionError
 from angaros.model.outcome import Outcome, Verdict
 from angaros.model.verify import CalloutOptions, VerifyOptions
 from angaros.smtp.client import ClientFailure, ClientReply
@@ -78,11 +79,22 @@ class HeldConnection:
 def hold(call: Callout, session: CalloutSession) -> bool:
     """Keep the connection of a callout that succeeded; whether it is kept."""
     message = call.scope.message
-    if message is None or message.effects.cutthrough_connection is not None:
+    if message is None or message.effects.cutthrough_connection is not None or _needs_whole_message(session):
         return False
     held = HeldConnection(session, call.sender, message.effects.cutthrough, [call.delivery])
     message.effects.cutthrough_connection = held
     return True
+
+
+def _needs_whole_message(session: CalloutSession) -> bool:
+    """What the transport puts before the message depends on all of it: a filter, a signature. # Exim spec 44.13"""
+    options = session.instance.options
+    if options.transport_filter or options.arc_sign:
+        return True
+    try:
+        return bool(options.dkim_domain and session.scope.expand(options.dkim_domain))
+    except ExpansionError:
+        return True
 
 
 def held_by(message: Message | None) -> HeldConnection | None:
