@@ -13,7 +13,7 @@ from angaros.mailauth.dkim import keys
 from angaros.mailauth.dkim.report import log_line, result
 from angaros.mailauth.dkim.signature import Signature, parse_signature, select_headers, without_b
 from angaros.mailauth.dkim.verify import MAX_SIGNATURES, Limits, TooMuch, Verifier, Watcher
-from tests.mailauth.oracles.corpus import DOMAIN, HUGE, Key, by_us, ed_key, rsa_key
+from tests.mailauth.oracles.corpus import DOMAIN, Key, by_us, ed_key, huge, rsa_key
 
 RFC8463 = """\
 DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;
@@ -169,7 +169,7 @@ def other_key() -> str:
         (lambda r: [r[:-9]], ("invalid", "key_syntax")),
         (lambda r: [r + "!"], ("invalid", "key_syntax")),
         (lambda r: [r + " " * keys.MAX_RECORD], ("invalid", "key_syntax")),
-        (lambda r: [HUGE.decode()], ("invalid", "key_syntax")),
+        (lambda r: [huge().decode()], ("invalid", "key_syntax")),
         (lambda r: [other_key()], ("invalid", "key_syntax")),
     ],
 )  # fmt: skip

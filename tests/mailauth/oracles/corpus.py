@@ -290,20 +290,18 @@ MUTATIONS: dict[str, Callable[[Mail], Mail]] = {
     "key_testing": lambda mail: _record(mail, lambda record: record.replace(b"DKIM1;", b"DKIM1; t=y;")),
     "key_blanks": lambda mail: _record(mail, lambda record: record.replace(b"p=M", b"p= M ")),
     "key_unknown_tag": lambda mail: _record(mail, lambda record: record + b"; zz=1"),
-    "key_huge": lambda mail: _record(mail, lambda record: HUGE),
+    "key_huge": lambda mail: _record(mail, lambda record: huge()),
     "key_gone": lambda mail: replace(mail, records={}),
 }
 """How to spoil a message, or not."""
 
 
-def _huge() -> bytes:
+@functools.cache
+def huge() -> bytes:
     """An RSA key of 32768 bits that nobody has."""
     numbers = rsa.RSAPublicNumbers(65537, (1 << 32767) | random.Random(7).getrandbits(32767) | 1)
     octets = numbers.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return b"v=DKIM1; k=rsa; p=" + base64.b64encode(octets)
-
-
-HUGE = _huge()
 
 
 @dataclass
