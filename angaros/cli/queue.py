@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from angaros.cli.context import Context
 from angaros.cli.output import write
 from angaros.model.errors import AngarosError
+
+if TYPE_CHECKING:
+    from angaros.model.message import Message
+    from angaros.spool.queue import QueueAdmin
 
 
 def list_queue(context: Context) -> int:
@@ -55,6 +60,8 @@ def message_action(context: Context) -> int:
     actor = Actor(context.caller.login, context.caller.uid, context.caller.admin)
     extract = _extract(context)
     admin = QueueAdmin(services.store, services.log, services.clock, actor, write, extract)  # type: ignore[arg-type]
+    if context.config.main.event_action:
+        _tell_of_removals(context, admin)
     if call.message_action in ("add_recipients", "edit_sender", "mark_delivered"):
         targets = [(call.arguments[0], call.arguments[1:])]
     elif call.message_action.startswith("view_"):
@@ -63,6 +70,24 @@ def message_action(context: Context) -> int:
         targets = [(message_id, []) for message_id in call.arguments]
     done = [admin.act(call.message_action, message_id, rest, call.queue_name) for message_id, rest in targets]
     return 0 if all(done) else 1
+
+
+def _tell_of_removals(context: Context, admin: QueueAdmin) -> None:
+    """Events of a message that is removed: `msg:fail:internal` for each recipient that waited, then `msg:complete`."""
+    from angaros.model.events import raise_event
+    from angaros.model.scope import Scope
+    from angaros.routers.address import new_delivery
+
+    action, services = context.config.main.event_action, context.services
+
+    def removed(message: Message, addresses: list[str]) -> None:
+        scope = Scope(services, session=message.session, message=message)
+        for address in addresses:
+            reason = f"message removed by {context.caller.login}"
+            raise_event(action, "msg:fail:internal", reason, scope.child(new_delivery(address)))
+        raise_event(action, "msg:complete", "", scope)
+
+    admin.on_removal = removed
 
 
 def _deliver(context: Context) -> int:
@@ -81,10 +106,11 @@ def _deliver(context: Context) -> int:
         forced=not call.retry_timing, thaw=not call.retry_timing, give_up=give_up, actor=context.caller.login
     )
     status = 0
+    there = {message_id for message_id in call.arguments if services.store.exists(message_id)}
     for message_id in call.arguments:
         found = deliver_message(services, message_id, options)
-        if found in (DeliverStatus.MISSING, DeliverStatus.ERROR):
-            status = 1
+        if found is DeliverStatus.ERROR or (found is DeliverStatus.MISSING and message_id not in there):
+            status = 1  # one that is gone by now went along with an earlier one, over the same connection
     return status
 
 

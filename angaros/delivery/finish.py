@@ -10,8 +10,10 @@ from angaros.delivery import bounces, freezing, notices, retrying, warnings
 from angaros.delivery.attempt import Attempt, Fate
 from angaros.delivery.options import DeliverStatus
 from angaros.logs import lines
-from angaros.model.events import raise_event
+from angaros.model.events import action_of, delivery_event, raise_event
 from angaros.model.message import Recipient
+
+RETRY_TIMEOUT = "retry timeout exceeded"
 
 
 def finish(attempt: Attempt) -> DeliverStatus:
@@ -37,21 +39,19 @@ def fail_timed_out(attempt: Attempt) -> None:
         delivery = fate.delivery
         original = delivery.onetime_parent or delivery.root().address
         shown = f" <{original}>" if original != delivery.address else ""
-        text = f"** {delivery.address}{shown}: retry timeout exceeded"
+        text = f"** {delivery.address}{shown}: {RETRY_TIMEOUT}"
         attempt.log(text)
         attempt.msglog.append(text)
         delivery.timed_out = True
         for name in ("message", "user_message"):
             said = getattr(fate.result, name)
-            setattr(fate.result, name, f"{said}: retry timeout exceeded" if said else "retry timeout exceeded")
+            setattr(fate.result, name, f"{said}: {RETRY_TIMEOUT}" if said else RETRY_TIMEOUT)
         attempt.failed.insert(0, Fate(delivery, fate.result))
-        if attempt.services.config.main.event_action and not delivery.transport:
-            raise_event(
-                attempt.services.config.main.event_action,
-                "msg:fail:internal",
-                "retry timeout exceeded",
-                attempt.scope.child(delivery),
+        if action_of(attempt.scope, delivery.transport):
+            name, data = (
+                ("msg:fail:delivery", fate.result.message) if delivery.transport else ("msg:fail:internal", RETRY_TIMEOUT)
             )
+            delivery_event(name, data, attempt.scope, delivery, fate.result)
 
 
 def _give_up(attempt: Attempt) -> None:

@@ -6,6 +6,7 @@ from angaros.delivery.attempt import Attempt, Fate
 from angaros.delivery.done import mark_done
 from angaros.delivery.settle import fail, routing_result
 from angaros.model.delivery import Delivery
+from angaros.model.events import delivery_event
 from angaros.model.message import Recipient
 from angaros.model.text import taint
 from angaros.routers.address import new_delivery
@@ -26,7 +27,10 @@ def take_recipients(attempt: Attempt, failure: str = "") -> None:
         elif failure:
             delivery.message = failure
             delivery.user_message = "" if attempt.options.give_up else failure
-            attempt.failed.insert(0, Fate(delivery, routing_result(delivery, "fail")))  # logged already
+            result = routing_result(delivery, "fail")
+            attempt.failed.insert(0, Fate(delivery, result))  # logged already
+            if attempt.services.config.main.event_action:
+                delivery_event("msg:fail:internal", failure, attempt.scope, delivery, result)
         elif loop:
             delivery.message = delivery.user_message = TOO_MANY_RECEIVED
             fail(attempt, delivery, routing_result(delivery, "fail"))

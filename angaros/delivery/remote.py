@@ -18,7 +18,7 @@ from angaros.model.scope import Scope
 from angaros.net.hosts import build_host_list
 from angaros.transports import smtp
 from angaros.transports.attempt import Attempt as SmtpAttempt
-from angaros.transports.smtp_hosts import SetupError, host_list
+from angaros.transports.smtp_hosts import SetupError, host_list, waiting_key
 from angaros.transports.smtp_one_host import rcpt_limit
 
 EXPLICITLY_QUEUED = "SMTP delivery explicitly queued"
@@ -57,11 +57,12 @@ def _note_waiting(attempt: Attempt) -> None:
         instance = transports.get(delivery.transport)
         if instance is None or instance.driver != "smtp":
             continue
+        scope = attempt.scope.child(delivery)
         try:
-            hosts = host_list(instance, delivery, attempt.scope.child(delivery))
+            keys = [waiting_key(instance, host, scope) for host in host_list(instance, delivery, scope)]
         except (AngarosError, SetupError):  # it will be told when the message is sent
             continue
-        note_waiting(attempt.services.hints, instance.name, [host.name for host in hosts], attempt.message.id)
+        note_waiting(attempt.services.hints, instance.name, keys, attempt.message.id)
 
 
 def sort_by_domains(attempt: Attempt) -> None:

@@ -13,6 +13,7 @@ from angaros.logs import lines
 from angaros.model.delivery import Delivery, DeliveryResult
 from angaros.model.errors import Why
 from angaros.model.events import action_of, delivery_event
+from angaros.routers.assign import REMOTE_DRIVERS
 
 
 def settle(attempt: Attempt, delivery: Delivery, result: DeliveryResult, flag: str = "=>", shadow: str = "") -> None:
@@ -94,8 +95,14 @@ def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: st
         attempt.log(text, selector=selector, panic=panic or result.status == "panic")
     if not selector or attempt.message.first_delivery:  # Exim spec 53.15, retry_defer
         attempt.msglog.append(text.removeprefix("== "))
-    if delivery.transport and action_of(attempt.scope, delivery.transport):
+    if delivery.transport and not is_remote(attempt, delivery) and action_of(attempt.scope, delivery.transport):
         delivery_event("msg:rcpt:defer", result.message or _strerror(result), attempt.scope, delivery, result)
+
+
+def is_remote(attempt: Attempt, delivery: Delivery) -> bool:
+    """Whether its transport talks to hosts: then the transport itself raises the events of deferral."""
+    transport = attempt.services.config.transports.get(delivery.transport)
+    return transport is not None and transport.driver in REMOTE_DRIVERS
 
 
 def _strerror(result: DeliveryResult) -> str:
@@ -105,6 +112,8 @@ def _strerror(result: DeliveryResult) -> str:
 def fail(attempt: Attempt, delivery: Delivery, result: DeliveryResult) -> None:
     """Failed for good: a bounce will tell."""
     attempt.failed.insert(0, Fate(delivery, result))
+    if not delivery.transport and attempt.services.config.main.event_action:
+        delivery_event("msg:fail:internal", result.message, attempt.scope, delivery, result)
     text = lines.failure_line(delivery, result, attempt.message, attempt.services.log, _appearance(attempt, delivery, result))
     if not quiet(attempt, delivery):
         attempt.log(text)
@@ -114,8 +123,5 @@ def fail(attempt: Attempt, delivery: Delivery, result: DeliveryResult) -> None:
         attempt.msglog.append(
             f"routing failed for {lines.address_text(delivery, attempt.services.log, success=False)} : {result.message}"
         )
-    if delivery.transport:
-        if action_of(attempt.scope, delivery.transport):
-            delivery_event("msg:fail:delivery", result.message, attempt.scope, delivery, result)
-    elif attempt.services.config.main.event_action:
-        delivery_event("msg:fail:internal", result.message, attempt.scope, delivery, result)
+    if delivery.transport and action_of(attempt.scope, delivery.transport):
+        delivery_event("msg:fail:delivery", result.message, attempt.scope, delivery, result)

@@ -31,8 +31,7 @@ def run(attempt: Attempt, instance: Any, batch: list[Delivery], results: list[De
         outcomes = [DeliveryResult(fault.status, message=str(fault), basic_errno=fault.errno) for _ in copies]
     for number, outcome in zip(done, outcomes, strict=True):
         if outcome.status != "ok":
-            results[number].shadow_message = _problem(outcome)
-            attempt.log(f"shadow transport {name} for {batch[number].address}: {results[number].shadow_message}", selector="")
+            results[number].shadow_message = _problem(outcome)  # the delivery's own log line tells it (ST=)
     return str(name)
 
 

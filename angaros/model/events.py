@@ -36,7 +36,8 @@ def raise_event(action: str | None, name: str, data: str, scope: Scope, errno: i
     except ExpansionError as error:
         if error.args and getattr(error, "forced", False):
             return ""
-        log.write(f"failed to expand event_action {name} in {scope.local.get('transport_name', 'main')}: {error}", panic=True)
+        where = scope.local.get("transport_name", "main")
+        scope.log(f"failed to expand event_action {name} in {where}: {error}\n", panic=True)
         return ""
 
 

@@ -440,6 +440,8 @@ class DnsAnswer:
     qualified_name: str = ""
     """Full name when the search list added something."""
     soa_ttl: int = 0
+    failed_name: str = ""
+    """When it failed: the name that an alias led to."""
     txt_parts: tuple[tuple[str, ...], ...] = ()
 
 

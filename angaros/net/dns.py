@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from angaros.model.errors import ListDefer
+from angaros.model.events import raise_event
 from angaros.model.interfaces import DnsAnswer
 from angaros.model.scope import Scope
 from angaros.model.text import Tainted
@@ -120,6 +121,18 @@ def from_config(config: Config, waiter: Waiter, clock: Clock, random: Random) ->
     return StubResolver(settings, waiter, clock, random)
 
 
+FAILURES = {"nomatch": "DNS_NOMATCH", "nodata": "DNS_NODATA", "again": "DNS_AGAIN", "fail": "DNS_FAIL"}
+
+
+def _failure_event(scope: Scope, result: str, name: str, kind: str) -> None:
+    """`dns:fail`: the transport's event in a transport, else main's. Exim spec 61"""
+    config: Any = scope.services.config
+    transport = config.transports.get(scope.local.get("transport_name", ""))
+    action = transport.options.event_action if transport is not None else config.main.event_action
+    if action:
+        raise_event(action, "dns:fail", f"{result}:{name}:{kind}", scope)
+
+
 class StubResolver:
     """Implements `interfaces.Resolver`."""
 
@@ -174,6 +187,8 @@ class StubResolver:
         if answer.status == "again":
             if self._listed(name, self.settings.again_means_nonexist, "dns_again_means_nonexist", scope):
                 return DnsAnswer("nomatch")
+        if scope is not None and answer.status in FAILURES:
+            _failure_event(scope, FAILURES[answer.status], answer.failed_name or name, kind)
         return answer
 
     def _search(self, name: str, kind: int, candidates: list[str], dnssec: bool) -> DnsAnswer:
@@ -219,7 +234,14 @@ class StubResolver:
             return answer if answer.status != "cname" else DnsAnswer("fail")
         if answer.status == "cname":
             return DnsAnswer("fail")
-        return replace(answer, authenticated=secure, qualified_name=first.qualified_name, ttl=min(first.ttl, answer.ttl))
+        failed = "" if answer.status == "ok" else str(target)
+        return replace(
+            answer,
+            authenticated=secure,
+            qualified_name=first.qualified_name,
+            ttl=min(first.ttl, answer.ttl),
+            failed_name=failed,
+        )
 
     def _cached(self, name: str, kind: int, dnssec: bool) -> DnsAnswer:
         key = (name.lower(), kind, dnssec)

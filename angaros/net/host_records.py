@@ -105,6 +105,7 @@ def _from_records(kind: str, answer: DnsAnswer, name: str, wish: Wish) -> HostSe
     search = HostSearch(found.FOUND, name=full, dnssec=answer.authenticated)
     search.hosts, problems = _fill_all(hosts, wish)
     _drop_duplicates(search.hosts)
+    search.hosts.sort(key=lambda host: (host.mx, (":" in host.address) == wish.query.ipv4_prefer))
     if not any(host.address for host in search.hosts):
         return _none_usable(search, problems, hosts, scope)
     if wish.query.local_check:

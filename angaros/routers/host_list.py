@@ -37,6 +37,8 @@ class LookupPlan:
     ipv4_prefer: bool = False
     find_failed: str = "freeze"
     all_ignored: str = "defer"
+    ignored_fails: bool = False
+    """A host that `ignore_target_hosts` has is as good as none (queryprogram)."""
 
 
 def base_query(options: Any, **more: Any) -> HostQuery:
@@ -56,7 +58,7 @@ def look_up_hosts(run: Run, hosts: list[Host], plan: LookupPlan) -> list[Host] |
     for number, host in enumerate(hosts):
         search = _search(run, host, plan)
         if search.status in (FAILED, IGNORED):
-            if plan.find_failed == "ignore" or (search.status == IGNORED and not search.ignored_mx):
+            if plan.find_failed == "ignore" or (search.status == IGNORED and not search.ignored_mx and not plan.ignored_fails):
                 continue
             return unfindable(run, Host(search.ignored_mx) if search.ignored_mx else host, plan.find_failed)
         if search.status == AGAIN:

@@ -133,7 +133,7 @@ class Router:
         hosts = build_host_list(fields.get("hosts", ""), False, run.scope) if fields.get("hosts") else []
         if not hosts:
             return assign(run, [], transport)
-        found = look_up_hosts(run, hosts, LookupPlan(how, find_failed="defer"))
+        found = look_up_hosts(run, hosts, LookupPlan(how, find_failed="defer", ignored_fails=True))
         return found if isinstance(found, Answer) else assign(run, found, transport)
 
 

@@ -144,8 +144,8 @@ class QueueAdmin:
         self._actor = actor
         self._write = write
         self._extract = extract
-        self.on_removal: Callable[[Message, str], None] | None = None
-        """Called for each undelivered recipient of a removed message (event `msg:fail:internal`)."""
+        self.on_removal: Callable[[Message, list[str]], None] | None = None
+        """Called for a removed message with the recipients that waited (events)."""
 
     def act(self, action: str, message_id: str, arguments: Sequence[str] = (), queue_name: str = "") -> bool:
         """Perform `freeze`, `thaw`, `remove`, `add_recipients`, `edit_sender`, `mark_delivered`, `mark_all_delivered`,
@@ -310,9 +310,8 @@ class QueueAdmin:
         self._store.remove(message)
         self._write(f"Message {message.id} has been removed\n")
         if self.on_removal is not None:
-            for one in message.recipients:
-                if one.address not in message.non_recipients:
-                    self.on_removal(message, one.address)
+            done = message.non_recipients
+            self.on_removal(message, [one.address for one in message.recipients if one.address not in done])
         self._note(message, f"removed by {self._actor.login}")
         self._note(message, "Completed")
         return True

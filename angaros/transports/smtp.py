@@ -23,6 +23,7 @@ from angaros.transports.smtp_hosts import (
     host_list,
     resolve,
     retry_state,
+    waiting_key,
 )
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_one_host import OneHost
@@ -210,7 +211,7 @@ class _Hosts:
                 return True
         if state.status in (UNUSABLE, EXPIRED):
             self.skipped.append("expired" if state.status == EXPIRED else "retry")
-            self.copy.waiting[host.name] = None
+            self.copy.waiting[waiting_key(self.instance, host, self.scope)] = None
             return False
         return True
 
@@ -224,7 +225,7 @@ class _Hosts:
                 domain = self.copy.items[0].delivery.domain
                 later = bool(self.scope.services.lists.match_domain(domain, main.queue_smtp_domains, self.scope))
         if later:
-            self.copy.waiting[host.name] = None
+            self.copy.waiting[waiting_key(self.instance, host, self.scope)] = None
             _set_all(self.copy.pending(), FIRST_PASS, -1)
         return later
 

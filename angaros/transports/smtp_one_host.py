@@ -16,7 +16,7 @@ from angaros.model.errors import Why
 from angaros.smtp.client import ClientFailure
 from angaros.transports import smtp_cache
 from angaros.transports.smtp_cache import may_be_kept
-from angaros.transports.smtp_hosts import RetryState, SetupError
+from angaros.transports.smtp_hosts import RetryState, SetupError, waiting_key
 from angaros.transports.smtp_send import HOST, Copy, Item, StaleSession, fresh_result, host_text, send, via
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
 from angaros.transports.smtp_tls import DaneError, policy
@@ -128,7 +128,7 @@ class OneHost:
         copy = self.copy
         if not error.permanent:
             copy.attempt.log_both(f"{host_text(copy, self.host.name, self.host.address, self.port)}: {error}")
-            copy.waiting[self.host.name] = None
+            copy.waiting[self._waiting_key()] = None
         for item in copy.pending():
             item.result.message, item.result.basic_errno = str(error), error.number
             if error.permanent:
@@ -144,7 +144,7 @@ class OneHost:
         if failure.log_host:
             where = host_text(copy, self.host.name, self.host.address, self.port)
             copy.attempt.log_both(f"{where}{' ' if failure.connecting else ': '}{text}")
-        copy.waiting[self.host.name] = None
+        copy.waiting[self._waiting_key()] = None
         pending = copy.pending()
         for item in pending:
             if failure.session is not None and failure.show_host:
@@ -177,6 +177,9 @@ class OneHost:
         if good and not self._keep(session, opener, delivered):
             session.close()
 
+    def _waiting_key(self) -> str:
+        return waiting_key(self.copy.instance, self.host, self.scope)
+
     def _keep(self, session: SmtpSession, opener: Opener, delivered: list[Item]) -> bool:
         """Whether the session was kept for another message (Exim spec 30.1)."""
         services, attempt = self.scope.services, self.copy.attempt
@@ -186,7 +189,7 @@ class OneHost:
         next_id = ""
         if attempt.may_continue is not None:
             next_id, _ = wait.next_waiting(
-                services.hints, self.copy.instance.name, session.host.name, attempt.message.id, attempt.may_continue
+                services.hints, self.copy.instance.name, self._waiting_key(), attempt.message.id, attempt.may_continue
             )
         in_daemon = services.harness is None and hasattr(services.waiter, "start")
         if not next_id and not (in_daemon and delivered):

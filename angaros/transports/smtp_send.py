@@ -31,7 +31,7 @@ from angaros.smtp.transaction import DEFERRED, DONE, FAILED, DataSource, Envelop
 from angaros.transports.dkim_sign import SigningDeferred, wants_signing
 from angaros.transports.headers import TransportError, header_text
 from angaros.transports.recipients import envelope_recipient
-from angaros.transports.smtp_hosts import SetupError, protocol_of
+from angaros.transports.smtp_hosts import SetupError, protocol_of, waiting_key
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_session import SessionFailure, SmtpSession
 from angaros.transports.writer import read_body, to_lf
@@ -500,12 +500,13 @@ def _spread(
             key = keys[0] if kind == HOST else keys[1]
             text = f"{_host_name(session.host)}: {failure.text}"
             item.result.retries.append((key, "update", number, more, text))
-    session.close(say_quit=failure.reply is not None)
     if not failure.permanent and not refused_together and kind != RECIPIENT:
         log_host_line(copy, session, failure.text, failure.errno)
+    session.close(say_quit=failure.reply is not None)
+    if not failure.permanent and not refused_together and kind != RECIPIENT:
         text = failure.text + (f": {os.strerror(failure.errno)}" if failure.errno > 0 else "")
         if kind == HOST:
-            copy.waiting[session.host.name] = None
+            copy.waiting[waiting_key(copy.instance, session.host, copy.scope)] = None
             copy.host_deferred(text, number)
         else:
             copy.deferred_text, copy.deferred_errno = text, number

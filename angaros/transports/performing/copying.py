@@ -9,7 +9,7 @@ from typing import Any
 
 from angaros.model.delivery import Owner
 from angaros.model.errors import Why
-from angaros.transports.performing.outcome import deferred, panicked
+from angaros.transports.performing.outcome import deferred
 from angaros.transports.plan import Copy
 from angaros.transports.writer import Form, message_pieces, read_body, shaped, to_lf
 
@@ -84,7 +84,7 @@ def filtered(pieces: Iterable[bytes], copy: Copy, where: str, become: Owner | No
             **_identity(become),
         )
     except OSError:
-        raise panicked(
+        raise deferred(
             f"transport filter process failed ({EXEC_FAILED}){where}: unable to execute command", Why.FILTER_FAIL
         ) from None
     source, sink = process.stdout, process.stdin
@@ -106,7 +106,7 @@ def filtered(pieces: Iterable[bytes], copy: Copy, where: str, become: Owner | No
         status = process.wait()
         if status:
             detail = ": unable to execute command" if status == EXEC_FAILED else ""
-            raise panicked(f"transport filter process failed ({status}){where}{detail}", Why.FILTER_FAIL)
+            raise deferred(f"transport filter process failed ({status}){where}{detail}", Why.FILTER_FAIL)
     finally:
         source.close()
         if process.poll() is None:
