@@ -104,20 +104,40 @@ def advertised(instance: DriverInstance[Any], scope: Scope) -> bool:
 def check_condition(instance: DriverInstance[Any], scope: Scope, *, unset: AuthResult) -> AuthResult:
     """`server_condition`. # Exim spec 33.1, 34.3"""
     text = instance.options.server_condition
+    if scope.tracing("auth"):
+        _trace_condition(instance, scope)
     if text is None:
         return unset
     try:
         word = scope.expand(text).strip()
     except ForcedFailure:
+        scope.trace("auth", "expansion failed: <forced>")
         return AuthResult("fail")
     except ExpansionError as error:
+        scope.trace("auth", f"expansion failed: {error}")
         return AuthResult("defer", log_message=str(error))
+    scope.trace("auth", f"expanded string: {word}")
     lowered = word.lower()
     if lowered in FALSE_WORDS:
         return AuthResult("fail")
     if lowered in TRUE_WORDS:
         return AuthResult("ok")
     return AuthResult("defer", user_message=word, log_message=word)
+
+
+def _trace_condition(instance: DriverInstance[Any], scope: Scope) -> None:
+    """The variables, and `server_debug_print`. Exim spec 33.1"""
+    scope.trace("auth", f"{instance.name} authenticator server_condition:")
+    for number in range(1, 4):
+        if f"auth{number}" in scope.local and number < max(len(scope.numeric), 2):
+            scope.trace("auth", f"  $auth{number} = {scope.local[f'auth{number}']}")
+    for number, value in enumerate(scope.numeric[1:], 1):
+        scope.trace("auth", f"  ${number} = {value}")
+    if instance.options.server_debug_print:
+        try:
+            scope.trace("auth", scope.expand(instance.options.server_debug_print))
+        except (ForcedFailure, ExpansionError) as error:
+            scope.trace("auth", f"expansion of server_debug_print failed: {error}")
 
 
 OK = AuthResult("ok")

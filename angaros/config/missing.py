@@ -37,7 +37,6 @@ _NO_C = "there is no C program to dump or to debug"
 _NO_GNUTLS = "TLS is OpenSSL's"
 
 NO_EFFECT: dict[str, str] = {
-    "authenticator.server_debug_print": "debugging output only",
     "main.bounce_return_message": "old name of bounce_return_body",
     "main.daemon_modules_load": "nothing is loaded as a shared object",
     "main.debug_store": _NO_C,

@@ -33,6 +33,8 @@ FIRST_IS_MAIL = ("RSET", "HELO", "EHLO", "AUTH", "STARTTLS")
 """Commands whose first use (RSET: after each message) does not count as nonmail. Exim spec 14, smtp_accept_max_nonmail."""
 LEAVES_MESSAGE = frozenset({"HELO", "EHLO", "MAIL", "NOOP", "QUIT", "RSET"})
 """Commands that do not touch the message that is there (MAIL makes its own), unless an ACL runs."""
+GREETINGS = frozenset({"HELO", "EHLO"})
+"""The first of either counts for both."""
 SYNC_AGAIN = frozenset({"HELO", "EHLO", "MAIL", "RCPT", "DATA"})
 """Commands for which synchronization is checked again before the reply leaves. Exim spec 14, smtp_enforce_sync"""
 SHOWN_INPUT = 32
@@ -315,7 +317,7 @@ class Conversation:
 
     def _is_nonmail(self, verb: str) -> bool:
         if verb in FIRST_IS_MAIL and verb not in self.first_used:
-            self.first_used = self.first_used | {verb}
+            self.first_used = self.first_used | (GREETINGS if verb in GREETINGS else {verb})
             return False
         return True
 

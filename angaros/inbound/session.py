@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 from angaros.model.session import Session
@@ -17,13 +18,23 @@ def address_and_port(text: str) -> tuple[str, int]:
     if text.startswith("["):
         address, _, port = text[1:].partition("]")
         port = port.removeprefix(":")
-        return address, int(port) if port.isdigit() else 0
+        return canonical(address), int(port) if port.isdigit() else 0
     if is_ip_address(text):
-        return text, 0
+        return canonical(text), 0
     address, dot, port = text.rpartition(".")
     if dot and port.isdigit() and is_ip_address(address):
-        return address, int(port)
+        return canonical(address), int(port)
     return text, 0
+
+
+def canonical(address: str) -> str:
+    """An IPv6 address as the kernel would give it (no leading zeros, lower case); anything else as it is. # RFC 5952"""
+    if ":" not in address:
+        return address
+    try:
+        return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, address))
+    except OSError:
+        return address
 
 
 def local_session(services: Services, submission: Submission, *, smtp: bool, believe: bool | None = None) -> Session:

@@ -93,7 +93,17 @@ class LocalMessage:
                 found = []
         self.message.recipients = [Recipient(address) for address, _ in found]
         self.given = [written for _, written in found]
+        self.note_international()
         return self.too_many()
+
+    def note_international(self) -> None:
+        """An envelope that is not ASCII makes it an SMTPUTF8 message; a MUA wrapper may convert it. Exim spec 60.1, 52"""
+        message = self.message
+        addresses = [message.sender_address, *(recipient.address for recipient in message.recipients)]
+        if not all(address.isascii() for address in addresses):
+            message.smtputf8 = True
+            if self.main.mua_wrapper and not message.utf8_downgrade:
+                message.utf8_downgrade = -1
 
     def too_many(self) -> Fault | None:
         """`recipients_max`"""
@@ -120,6 +130,7 @@ class LocalMessage:
             self._uucp_sender(reception.reader.from_line)
         if self.extraction is not None:
             self.extraction.run(self.message)
+            self.note_international()
             reception.accepted = self.given + self.extraction.raw
 
     def _uucp_sender(self, line: str) -> None:

@@ -31,12 +31,12 @@ class HostSubject(Subject):
     __slots__ = ("address", "name", "parsed")
     kind = "host"
 
-    def __init__(self, address: str, name: str | None, keep: bool = False) -> None:
+    def __init__(self, address: str, name: str | None, keep: bool = False, label: str = "") -> None:
         self.address = unmapped(address)
         self.parsed = parse_ip(self.address) if address else None
         self.name = name
         """None: the session's, looked up when needed; "": may not be used (`match_ip`)."""
-        super().__init__("host", self.address, keep)
+        super().__init__(label or "host", self.address, keep)
 
     def store(self, scope: Scope) -> Store | None:
         """With the connection."""

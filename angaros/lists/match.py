@@ -94,7 +94,7 @@ class Matcher:
         if address is None:
             subject = HostSubject(session.sender_host_address if session is not None else "", name, keep=expand)
         else:
-            subject = HostSubject(address, name)
+            subject = HostSubject(address, name, label=address)
         return self._walk(subject, items, scope, option, expand)
 
     def match_string(
