@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -233,3 +234,14 @@ class World:
 def world() -> World:
     """A fresh world."""
     return World()
+
+
+@pytest.fixture
+def make_world(tmp_path: Path) -> Callable[..., Any]:
+    """A whole server without a network, for the tests of the table's rows."""
+    from tests.inbound.smtp_world import World as Server
+
+    def make(**parts: Any) -> Server:
+        return Server(tmp_path, **parts)
+
+    return make

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from angaros.cli.invocation import Invocation
-from angaros.cli.parse import UsageError, parse
+from angaros.cli.parse import EXACT, PREFIXED, UsageError, parse
 
 
 def call(*arguments: str) -> Invocation:
@@ -52,6 +52,58 @@ def call(*arguments: str) -> Invocation:
         (("-Tqt", "1m/2m", "-q"), "queue_times", "1m/2m"),
         (("--", "-not-an-option"), "arguments", ["-not-an-option"]),
         (("a", "-b"), "arguments", ["a", "-b"]),
+        (("--help",), "mode", "help"),
+        (("-Ac", "x"), "mode", ""),
+        (("-Am", "x"), "mode", ""),
+        (("-bF", "/f"), "system_filter_file", "/f"),
+        (("-bfd", "d", "-bf", "/f"), "filter_domain", "d"),
+        (("-bfp", "p-", "-bf", "/f"), "filter_prefix", "p-"),
+        (("-bfs", "-s", "-bf", "/f"), "filter_suffix", "-s"),
+        (("-bi",), "mode", "bi"),
+        (("-bm", "x"), "mode", "bm"),
+        (("-bmalware", "/m"), "message_file", "/m"),
+        (("-bnq", "x"), "unqualified", True),
+        (("-brt", "x"), "mode", "brt"),
+        (("-brw", "x"), "mode", "brw"),
+        (("-bS",), "mode", "bS"),
+        (("-bs",), "mode", "bs"),
+        (("-bt", "x"), "mode", "bt"),
+        (("-bv", "x"), "mode", "bv"),
+        (("-bvs", "x"), "mode", "bvs"),
+        (("-bw",), "inetd_wait", True),
+        (("-bw5m",), "inetd_wait_timeout", 300),
+        (("-dropcr", "x"), "mode", ""),
+        (("-E", "x"), "internal_error_message", True),
+        (("-G", "x"), "suppress_local_fixups", True),
+        (("-i", "x"), "dot_ends", False),
+        (("-m", "x"), "mode", ""),
+        (("-n", "x"), "no_headers", True),
+        (("-pd", "x"), "perl_start", False),
+        (("-ps", "x"), "perl_start", True),
+        (("-tls-on-connect", "-bs"), "tls_on_connect", True),
+        (("-U", "x"), "mode", ""),
+        (("-v", "x"), "verbose", True),
+        (("-x", "x"), "mode", ""),
+        (("-X", "/log", "x"), "arguments", ["x"]),
+        (("-B8BITMIME", "x"), "arguments", ["x"]),
+        (("-h", "3", "x"), "arguments", ["x"]),
+        (("-L", "tag", "x"), "syslog_tag", "tag"),
+        (("-O", "option=value", "x"), "arguments", ["x"]),
+        (("-oA", "/file", "x"), "bi_argument", "/file"),
+        (("-oB", "7", "x"), "max_messages", 7),
+        (("-oB", "x"), "max_messages", 1),
+        (("-odb", "x"), "delivery", "background"),
+        (("-odq", "x"), "delivery", "queue"),
+        (("-oee", "x"), "error_handling", "mail-zero"),
+        (("-oem", "x"), "error_handling", "mail"),
+        (("-oeq", "x"), "error_handling", "stderr"),
+        (("-oew", "x"), "error_handling", "mail"),
+        (("-oitrue", "x"), "dot_ends", False),
+        (("-om", "x"), "arguments", ["x"]),
+        (("-oo", "x"), "arguments", ["x"]),
+        (("-ov", "x"), "verbose", True),
+        (("-oY", "x"), "no_notifier", True),
+        (("-p", "esmtp:host", "x"), "arguments", ["x"]),
     ],
 )
 def test_option_sets(arguments: tuple[str, ...], field: str, value: object) -> None:
@@ -122,3 +174,30 @@ def test_claims_and_macros() -> None:
     parsed = call("-oMa", "1.2.3.4.25", "-oMr", "esmtp", "-DX=a b", "-DY", "x@y")
     assert (parsed.claims.host_address, parsed.claims.protocol) == ("1.2.3.4.25", "esmtp")
     assert parsed.macros == {"X": "a b", "Y": ""}
+
+
+CLAIMS = {
+    "a": "host_address", "aa": "host_authenticated", "ai": "authenticated_id", "as": "authenticated_sender", "i": "interface",
+    "m": "message_reference", "r": "protocol", "s": "host_name", "t": "ident",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("letters", sorted(CLAIMS))
+def test_claim(letters: str) -> None:
+    assert getattr(call(f"-oM{letters}", "value", "x").claims, CLAIMS[letters]) == "value"
+
+
+def test_every_option_of_the_table_has_a_test() -> None:
+    """The arguments of the tests above name each exact spelling and each prefix."""
+    import tests.cli.test_parse as here
+
+    used = set()
+    for function in vars(here).values():
+        for mark in getattr(function, "pytestmark", ()):
+            for case in mark.args[1]:
+                words = case[0] if isinstance(case, tuple) else (case,)
+                used |= {word for word in ([words] if isinstance(words, str) else words) if str(word).startswith("-")}
+    used |= {"-oX", "-oP"} | {f"-oM{letters}" for letters in CLAIMS} | {"-DX"}
+    missing = [option for option in EXACT if option not in used]
+    missing += [prefix for prefix, _ in PREFIXED if not any(word.startswith(prefix) for word in used)]
+    assert missing == []
