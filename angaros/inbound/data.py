@@ -256,9 +256,13 @@ class Arrivals:
         c = self.c
         if c.options.batched and self.message.recipients:
             return self._data_acl()
-        for tap in self.reception.taps:
+        for tap in self.reception.taps if self.message.recipients else ():
             verdict = tap.finish(c.scope)
-            if verdict is not None and not verdict.accepted:
+            if verdict is None:
+                continue
+            if verdict.outcome is Outcome.DISCARD:
+                self._discard("DKIM", verdict)
+            elif not verdict.accepted:
                 return self._refused("dkim", verdict, "DKIM ")
         if self.message.recipients:
             verdict = accept.run_mime_acl(self.reception, c.main.acl_smtp_mime, c.scope)
@@ -276,10 +280,7 @@ class Arrivals:
             verdict = c.run_acl("data")
             accept.merge_headers(self.reception)
             if verdict.outcome is Outcome.DISCARD:
-                self.reception.accepted = [recipient.address for recipient in self.message.recipients]
-                self.message.recipients.clear()
-                c.txn.discarded = "DATA"
-                c.txn.discard_log = verdict.log_message
+                self._discard("DATA", verdict)
             elif not verdict.accepted:
                 return self._refused("data", verdict, "after DATA")
             else:
@@ -287,6 +288,13 @@ class Arrivals:
         if not self.message.recipients:
             return True
         return self._local_scan()
+
+    def _discard(self, by: str, verdict: Verdict) -> None:
+        """Accepted, and delivered to nobody. Exim spec 44.16"""
+        self.reception.accepted = [recipient.address for recipient in self.message.recipients]
+        self.message.recipients.clear()
+        self.c.txn.discarded = by
+        self.c.txn.discard_log = verdict.log_message
 
     def _refused(self, where: str, verdict: Verdict, what: str) -> bool:
         refuse(self.c, where, verdict, what, message_id=self.message.id, headers=self.message.headers, envelope=self.message)
