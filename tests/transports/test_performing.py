@@ -321,3 +321,21 @@ def test_quota_only(tmp_path: Path, body: int) -> None:
         assert sorted(tmp_path.rglob("*")) == before
         if plan is None:
             path.unlink()
+
+
+def test_maildir_that_another_delivery_makes_at_the_same_time(
+    tmp_path: Path, body: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look finds no `tmp`, the second one does: no reason to defer."""
+    plan = MaildirPlan(str(tmp_path / "box"), copy(), Creation())
+    look, looked = os.path.isdir, []
+
+    def isdir(name: bytes) -> bool:
+        if not looked:
+            looked.append(name)
+            os.makedirs(name)
+            return False
+        return look(name)
+
+    monkeypatch.setattr("os.path.isdir", isdir)
+    assert run(plan, body).status == "ok"

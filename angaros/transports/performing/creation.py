@@ -22,7 +22,10 @@ def make_directory(path: str, mode: int) -> None:
         os.mkdir(name, mode)
     except FileNotFoundError:
         make_directory(path.rstrip("/").rpartition("/")[0], mode)
-        os.mkdir(name, mode)
+        try:
+            os.mkdir(name, mode)
+        except FileExistsError:  # another delivery has made it meanwhile
+            return
     except FileExistsError:
         if not os.path.isdir(name):
             raise

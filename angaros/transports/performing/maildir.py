@@ -76,6 +76,8 @@ def ensure_directories(plan: MaildirPlan) -> None:
 
 def _ensure_subdirectory(plan: MaildirPlan, path: str) -> None:
     if os.path.exists(octets(path)):
+        if os.path.isdir(octets(path)):
+            return  # another delivery has made it meanwhile
         raise deferred(f"{path} is not a directory", NOT_DIRECTORY)
     if not plan.creation.create_directory:
         raise deferred(f"stat() error for {path}: No such file or directory", 2)
