@@ -14,16 +14,11 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from angaros.model.interfaces import Waiter
 
-FILE_LANES = 4
-"""Batches of files under way at once: disks take several orders together, and do them in little more time than one."""
-DIRECTORY_LANES = 2
-"""The same for directories: who comes while one is being synchronised need not wait for its end to begin."""
 SYNCFS_BATCH = 6
 """Files from which syncfs is the cheaper way (measured: 0.1 ms a file against 0.3)."""
 SYNCFS_PATIENCE = 0.2
@@ -57,24 +52,18 @@ class Request:
 class Batches:
     """Lets one call of `perform` (in a thread) serve all requests that have come by then. Not for threads: for cores."""
 
-    __slots__ = ("_perform", "_queue", "_waiter", "pending")
+    __slots__ = ("_perform", "_queue", "_waiter")
 
     def __init__(self, waiter: Waiter, perform: Callable[[list[Request]], None]) -> None:
         self._waiter = waiter
         self._perform = perform
         self._queue: list[Request] = []
-        self.pending = 0
-        """Requests not yet answered."""
 
     def join(self, request: Request) -> None:
         """Returns when a batch that began after this call has done the work. Raises the request's OSError."""
         self._queue.append(request)
-        self.pending += 1
-        try:
-            while not request.done:
-                self._waiter.share(self, self._lead)
-        finally:
-            self.pending -= 1
+        while not request.done:
+            self._waiter.share(self, self._lead)
         if request.error is not None:
             raise request.error
 
@@ -116,8 +105,8 @@ class GroupCommit:
     """Performs commits, many at a time."""
 
     def __init__(self, waiter: Waiter) -> None:
-        self._files = [Batches(waiter, self._sync_files) for _ in range(FILE_LANES)]
-        self._entries = [Batches(waiter, self._sync_directories) for _ in range(DIRECTORY_LANES)]
+        self._files = Batches(waiter, self._sync_files)
+        self._entries = Batches(waiter, self._sync_directories)
         self._directories = _Directories()
         self._roots = _Directories()
         """The same for syncfs: it runs in a thread of its own, and tells of errors since the descriptor was opened."""
@@ -126,10 +115,10 @@ class GroupCommit:
 
     def commit(self, item: Commit) -> None:
         """Returns when everything is on disk. Raises OSError (the renames may then have happened or not)."""
-        _shortest(self._files).join(Request(item.files, item.directory))
+        self._files.join(Request(item.files, item.directory))
         for source, target in item.renames:
             os.rename(source, target)
-        _shortest(self._entries).join(Request([], item.directory))
+        self._entries.join(Request([], item.directory))
 
     # In a thread.
 
@@ -182,14 +171,6 @@ class GroupCommit:
                 self._directories.forget(directory)
                 for request in requests:
                     request.error = error
-
-
-def _shortest(lanes: list[Batches]) -> Batches:
-    """The lane with the least to do."""
-    return min(lanes, key=_PENDING)
-
-
-_PENDING = attrgetter("pending")
 
 
 def _kernel() -> tuple[int, int]:
