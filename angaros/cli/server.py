@@ -174,6 +174,7 @@ def start_daemon(context: Context) -> int:
     """Bind, detach, log, serve."""
     from angaros.daemon import supervisor
     from angaros.daemon.courier import open_socket
+    from angaros.daemon.preload import preload
     from angaros.daemon.privilege import become_root
 
     become_root()
@@ -204,7 +205,7 @@ def start_daemon(context: Context) -> int:
     master = Master(
         config=config,
         log=log,
-        hooks=Hooks(server.run_worker, server.run_courier, server.read_config, server.bind, server.make_log),
+        hooks=Hooks(server.run_worker, server.run_courier, server.read_config, server.bind, server.make_log, preload),
         sockets=sockets,
         workers=worker_count(config),
         queue_runs=call.queue_runs,

@@ -53,6 +53,8 @@ class Hooks:
     read_config: Callable[[], Config]
     bind: Callable[[Config], list[socket.socket]]
     make_log: Callable[[Config], Log]
+    preload: Callable[[], None] = lambda: None
+    """Called once before the first worker: what all workers need and can share."""
 
 
 @dataclass(slots=True)
@@ -95,6 +97,7 @@ class Master:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         if self.hooks.run_courier is not None:
             self._start("courier")
+        self.hooks.preload()  # after the courier, which needs nothing of it and forks all the time
         for _ in range(self.workers):
             self._start("worker")
         started()

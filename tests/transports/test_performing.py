@@ -323,9 +323,7 @@ def test_quota_only(tmp_path: Path, body: int) -> None:
             path.unlink()
 
 
-def test_maildir_that_another_delivery_makes_at_the_same_time(
-    tmp_path: Path, body: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_maildir_that_another_delivery_makes_at_the_same_time(tmp_path: Path, body: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first look finds no `tmp`, the second one does: no reason to defer."""
     plan = MaildirPlan(str(tmp_path / "box"), copy(), Creation())
     look, looked = os.path.isdir, []
