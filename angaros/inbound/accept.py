@@ -48,7 +48,7 @@ def merge_headers(reception: Reception) -> None:
 
 def needs_mime_acl(reception: Reception) -> bool:
     """Whether the message is MIME at all. Exim spec 45.4"""
-    return any(h.name.lower() == "mime-version" and h.kind != "*" for h in reception.message.headers)
+    return any(h.name.lower() == "content-type" and h.kind != "*" for h in reception.message.headers)
 
 
 def run_mime_acl(reception: Reception, acl: str | None, scope: Scope) -> Verdict | None:

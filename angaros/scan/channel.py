@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,11 @@ class Channel:
     def write(self, data: bytes) -> None:
         """Send. OSError."""
         self.stream.write(data, self._left())
+
+    def say_goodbye(self, data: bytes) -> None:
+        """Send what the other side no longer needs: it may be gone already."""
+        with suppress(OSError):
+            self.write(data)
 
     def half_close(self) -> None:
         """Nothing more will be sent."""

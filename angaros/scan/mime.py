@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import TYPE_CHECKING
 
 from angaros.model.outcome import Outcome, Verdict
@@ -22,17 +23,20 @@ def run_mime_acl(acl: str, scope: Scope) -> Verdict:
     assert message is not None
     try:
         copy = scan_copy(scope)
-        with open(copy.path, "rb") as file:
-            file.seek(copy.start)
-            data = file.read()
+        with open(copy.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _run_all(acl, scope, data, copy.start)
     except OSError as error:
         text = f"error while creating mbox spool file: {error.strerror}"
         scope.services.log.write(text, message_id=message.id, panic=True)
         return Verdict(Outcome.DEFER, log_message=text)
-    target = scope.services.config.main.headers_charset or ""
+
+
+def _run_all(acl: str, scope: Scope, data: mmap.mmap, start: int) -> Verdict:
+    message = scope.message
+    assert message is not None
     verdict = Verdict(Outcome.ACCEPT)
     caches = message.effects.caches
-    for part in Splitter(target).parts(memoryview(data)):
+    for part in Splitter(scope.services.config.main.headers_charset or "").parts(data, start):
         scope.state["mime_part_count"] = str(part.number)
         caches[PART] = part
         verdict = scope.services.acl.run(acl, "mime", part_scope(scope, part))

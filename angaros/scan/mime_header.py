@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
@@ -10,6 +11,9 @@ from angaros.mime.encoded import convert_charset, decode_2047
 MAX_HEADERS = 1000
 """Lines of one part's header that are looked at."""
 MAX_PARAMETERS = 500
+
+
+_COMMENT = re.compile(r"\([^()]*\)")
 
 
 @dataclass(slots=True)
@@ -48,8 +52,8 @@ def read_header(text: str, target_charset: str) -> PartHeader:
         attribute = _PLAIN.get(name)
         if attribute is None:
             continue
-        main, _, rest = value.partition(";")
-        setattr(header, attribute, main.strip().lower())
+        main, rest = _split_main(value)
+        setattr(header, attribute, main)
         if name in ("content-type", "content-disposition"):
             _take_parameters(header, parameters(rest), target_charset)
     return header
@@ -69,19 +73,27 @@ def _fields(text: str) -> list[tuple[str, str]]:
     return fields
 
 
+def _split_main(value: str) -> tuple[str, str]:
+    """The value before its parameters, without comments and blanks, in lower case; and the parameters."""
+    if "(" in value.partition(";")[0]:
+        value = _COMMENT.sub("", value, count=MAX_PARAMETERS)
+    main, _, rest = value.partition(";")
+    return "".join(main.split()).lower(), rest
+
+
 def parameters(text: str) -> list[tuple[str, str]]:
     """`name=value; ...`: quotes toggle anywhere, a semicolon outside quotes ends a value. Names are lower case."""
     found: list[tuple[str, str]] = []
-    rest = text + ";"
     position = 0
-    while position < len(rest) and len(found) < MAX_PARAMETERS:
-        end = rest.find(";", position)
-        equals = rest.find("=", position)
+    while position < len(text) and len(found) < MAX_PARAMETERS:
+        end = text.find(";", position)
+        end = len(text) if end < 0 else end
+        equals = text.find("=", position)
         if equals < 0 or end < equals:
-            position = end + 1 if end >= 0 else len(rest)
+            position = end + 1
             continue
-        name = rest[position:equals].strip().lower()
-        value, position = _value(rest, equals + 1)
+        name = text[position:equals].strip().lower()
+        value, position = _value(text, equals + 1)
         found.append((name, value))
     return found
 

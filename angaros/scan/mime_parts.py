@@ -1,133 +1,166 @@
-"""The MIME parts of a message in the order of the MIME ACL: a part before the parts in it. Exim spec 45.4; RFC 2046 5.1."""
+"""The MIME parts of a message in the order of the MIME ACL: a part before the parts in it, attached messages after the message
+that they are attached to. Exim spec 45.4; RFC 2046 5.1.
+
+Laws:
+- The message is looked at where it lies (a mapped file); what is not asked for is not copied, and decoding goes chunk by chunk.
+- A delimiter of an outer multipart ends an inner one that was not closed.
+- Everything has a limit: depth, parts, the octets of a part's header.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
+import mmap
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from angaros.scan.mime_decode import CHUNK, Anomaly, decoded
 from angaros.scan.mime_header import PartHeader, read_header
 
 MAX_DEPTH = 20
 """Parts within parts; each level means another search through its text."""
 MAX_PARTS = 10_000
+MAX_HEADER = 1 << 17
+"""Octets of a part's header that are read."""
 
-_QP = re.compile(rb"=([0-9A-Fa-f]{2})|=[ \t]*(?:\n|\Z)|=")
-_QP_BLANKS = re.compile(rb"[ \t]+(?=\n)")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+Buffer = bytes | mmap.mmap
 
 
 @dataclass(slots=True)
 class Part:
-    """One part."""
+    """One part: a stretch of a buffer."""
 
     header: PartHeader
-    data: memoryview
-    """Its body as it stands in the message."""
+    buffer: Buffer
+    begin: int
+    end: int
     number: int = 0
     coverletter: bool = True
     rfc822: bool = False
-    decoded: bytes | None = None
+    anomalies: list[Anomaly] = field(default_factory=list)
+    """What was wrong when it was decoded last."""
 
-    def decode(self) -> bytes:
-        """The body with its transfer encoding undone."""
-        if self.decoded is None:
-            encoding = self.header.encoding
-            if encoding == "base64":
-                self.decoded = decode_base64(bytes(self.data))
-            elif encoding == "quoted-printable":
-                self.decoded = decode_quoted_printable(bytes(self.data))
-            else:
-                self.decoded = bytes(self.data)
-        return self.decoded
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it stands in the message."""
+        for start in range(self.begin, self.end, CHUNK):
+            yield self.buffer[start : min(start + CHUNK, self.end)]
+
+    def lines(self, limit: int) -> Iterator[bytes]:
+        """Its lines, at most `limit` octets of each."""
+        start = self.begin
+        while start < self.end:
+            stop = self.buffer.find(b"\n", start, self.end)
+            stop = self.end if stop < 0 else stop
+            yield self.buffer[start : min(stop, start + limit)]
+            start = stop + 1
+
+    def decoded_chunks(self) -> Iterator[bytes]:
+        """The body with its transfer encoding undone; `anomalies` is complete when all has been taken."""
+        self.anomalies = []
+        return decoded(self.chunks(), self.header.encoding, self.anomalies)
+
+    def decode(self, limit: int = -1) -> bytes:
+        """The decoded body, or its first `limit` octets."""
+        found: list[bytes] = []
+        size = 0
+        for chunk in self.decoded_chunks():
+            found.append(chunk)
+            size += len(chunk)
+            if 0 <= limit <= size:
+                break
+        data = b"".join(found)
+        return data if limit < 0 else data[:limit]
 
 
-def decode_base64(data: bytes) -> bytes:
-    """All that can be decoded; characters that do not belong there are skipped."""
-    end = data.find(b"=")
-    digits = _NOT_BASE64.sub(b"", data if end < 0 else data[:end])
-    digits += b"=" * (-len(digits) % 4)
-    try:
-        return base64.b64decode(digits)
-    except (binascii.Error, ValueError):
-        return base64.b64decode(digits[: len(digits) // 4 * 4 - 4])
+@dataclass(frozen=True, slots=True)
+class _Attached:
+    """A message that waits for its turn."""
 
-
-def decode_quoted_printable(data: bytes) -> bytes:
-    """RFC 2045 6.7: soft line breaks, blanks at line ends dropped; a stray `=` stays."""
-    clean = _QP_BLANKS.sub(b"", data)
-    return _QP.sub(
-        lambda found: bytes((int(found.group(1), 16),)) if found.group(1) else b"=" if found.group() == b"=" else b"", clean
-    )
+    buffer: Buffer
+    begin: int
+    end: int
+    depth: int
 
 
 class Splitter:
-    """Walks through one message (and messages in it)."""
+    """Walks through one message and the messages in it."""
 
     def __init__(self, target_charset: str) -> None:
         self._target = target_charset
         self._total = 0
+        self._waiting: deque[_Attached] = deque()
 
-    def parts(self, data: memoryview, *, rfc822: bool = False, depth: int = 0) -> Iterator[Part]:
-        """All parts of a message that begins with its header."""
-        counter = [0]
-        yield from self._walk(data, counter, cover=True, rfc822=rfc822, depth=depth)
+    def parts(self, buffer: Buffer, begin: int = 0) -> Iterator[Part]:
+        """All parts of a message that begins with its header at `begin`."""
+        self._waiting.append(_Attached(buffer, begin, len(buffer), 0))
+        while self._waiting:
+            message = self._waiting.popleft()
+            yield from self._walk(message, (message.begin, message.end), [0], cover=True, depth=message.depth)
 
-    def _walk(self, data: memoryview, counter: list[int], *, cover: bool, rfc822: bool, depth: int) -> Iterator[Part]:
+    def _walk(self, message: _Attached, place: tuple[int, int], counter: list[int], *, cover: bool, depth: int) -> Iterator[Part]:
         self._total += 1
         if self._total > MAX_PARTS:
             return
-        text = bytes(data)
-        end = _end_of_header(text)
-        header = read_header(text[:end].decode("latin-1"), self._target)
-        body = data[end:]
-        part = Part(header, body, counter[0], cover, rfc822)
+        buffer, (begin, end) = message.buffer, place
+        body = _end_of_header(buffer, begin, end)
+        header = read_header(buffer[begin : min(body, begin + MAX_HEADER)].decode("latin-1"), self._target)
+        part = Part(header, buffer, body, end, counter[0], cover, message.depth > 0)
         counter[0] += 1
         yield part
         if depth >= MAX_DEPTH:
             return
         if header.is_multipart and header.boundary:
-            alternative = header.content_type in ("multipart/alternative", "multipart/related")
-            for index, piece in enumerate(_pieces(text[end:], header.boundary)):
-                inside = cover and (alternative or index == 0)
-                begin, finish = piece
-                yield from self._walk(body[begin:finish], counter, cover=inside, rfc822=rfc822, depth=depth + 1)
-        elif header.content_type == "message/rfc822":
-            yield from self.parts(memoryview(part.decode()), rfc822=True, depth=depth + 1)
+            related = header.content_type in ("multipart/alternative", "multipart/related")
+            for index, piece in enumerate(_pieces(buffer, body, end, header.boundary)):
+                yield from self._walk(message, piece, counter, cover=cover and (related or index == 0), depth=depth + 1)
+        elif header.content_type.startswith("message/rfc822"):
+            self._waiting.append(_attached(part, depth + 1))
 
 
-def _end_of_header(text: bytes) -> int:
-    """Offset of the body: after the first empty line."""
-    if text.startswith(b"\n"):
-        return 1
-    found = text.find(b"\n\n")
-    return len(text) if found < 0 else found + 2
+def _attached(part: Part, depth: int) -> _Attached:
+    if part.header.encoding in ("base64", "quoted-printable"):
+        data = part.decode()
+        return _Attached(data, 0, len(data), depth)
+    return _Attached(part.buffer, part.begin, part.end, depth)
 
 
-def _pieces(text: bytes, boundary: str) -> list[tuple[int, int]]:
+def _end_of_header(buffer: Buffer, begin: int, end: int) -> int:
+    """Where the body begins: after the first empty line."""
+    if buffer[begin : begin + 1] == b"\n":
+        return begin + 1
+    found = buffer.find(b"\n\n", begin, end)
+    return end if found < 0 else found + 2
+
+
+def _pieces(buffer: Buffer, begin: int, end: int, boundary: str) -> Iterator[tuple[int, int]]:
     """Begin and end of each part between the delimiter lines."""
     mark = b"--" + boundary.encode("latin-1")
-    found: list[tuple[int, int]] = []
-    begin = -1
-    position = 0 if text.startswith(mark) else _next_line(text, mark, 0)
+    position = _delimiter(buffer, mark, begin, end)
+    start = -1
     while position >= 0:
-        if begin >= 0:
-            found.append((begin, position))
+        if start >= 0:
+            yield start, position
         after = position + len(mark)
-        if text[after : after + 2] == b"--":
-            return found
-        line_end = text.find(b"\n", after)
-        if line_end < 0:
-            return found
-        begin = line_end + 1
-        position = begin if text.startswith(mark, begin) else _next_line(text, mark, begin)
-    if begin >= 0:
-        found.append((begin, len(text)))
-    return found
+        line_end = buffer.find(b"\n", after, end)
+        if line_end < 0 or buffer[after : after + 2] == b"--":
+            return
+        start = line_end + 1
+        position = _delimiter(buffer, mark, start, end)
+    if start >= 0:
+        yield start, end
 
 
-def _next_line(text: bytes, mark: bytes, start: int) -> int:
-    found = text.find(b"\n" + mark, start)
+def _delimiter(buffer: Buffer, mark: bytes, start: int, end: int) -> int:
+    """The next line, at `start` or behind it, that is the delimiter and not that of a longer boundary; -1 when there is none."""
+    at = start if buffer[start : start + len(mark)] == mark else _line_after(buffer, mark, start, end)
+    while at >= 0:
+        tail = buffer[at + len(mark) : at + len(mark) + 1]
+        if tail in (b"", b"\n", b" ", b"\t", b"-"):
+            return at
+        at = _line_after(buffer, mark, at + 1, end)
+    return -1
+
+
+def _line_after(buffer: Buffer, mark: bytes, start: int, end: int) -> int:
+    found = buffer.find(b"\n" + mark, start, end)
     return found + 1 if found >= 0 else -1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from angaros.model.scope import Scope
 
 TIMEOUT = 120
-"""Seconds for the whole scan."""
+"""Seconds for the whole conversation with a server (Exim spec 45.2, tmo)."""
 CONNECT_TIMEOUT = 5
 MAX_SERVERS = 32
 MAX_BAR = 50
@@ -48,7 +48,8 @@ class Server:
     window: tuple[int, int] | None = None
     """Seconds of the day."""
     retry: int = 0
-    timeout: int = CONNECT_TIMEOUT
+    timeout: int = TIMEOUT
+    """Seconds for all of it."""
     rspamd: bool = False
 
 
@@ -197,10 +198,10 @@ def _in_order(scope: Scope, servers: list[Server]) -> list[Server]:
 
 
 def _connect(scope: Scope, server: Server) -> Channel | None:
-    deadline = scope.services.clock.monotonic() + TIMEOUT
     for attempt in range(2):
+        deadline = scope.services.clock.monotonic() + server.timeout
         try:
-            return connect(server.place, scope, server.timeout, deadline)
+            return connect(server.place, scope, min(CONNECT_TIMEOUT, server.timeout), deadline)
         except OSError as error:
             if attempt == 0 and server.retry:
                 scope.services.waiter.sleep(server.retry)

@@ -35,7 +35,7 @@ def mime_regex(frame: Frame, argument: str) -> Outcome:
     part = _part(frame)
     if part is None:
         return Outcome.DENY
-    return _match(frame, argument, iter((part.decode()[:MAX_LINE].decode("latin-1"),)))
+    return _match(frame, argument, iter((part.decode(MAX_LINE).decode("latin-1"),)))
 
 
 def _part(frame: Frame) -> Any:
@@ -47,8 +47,8 @@ def _part(frame: Frame) -> Any:
 def _lines(frame: Frame) -> Iterator[str]:
     part = _part(frame) if frame.where == "mime" else None
     if part is not None:
-        for line in bytes(part.data).split(b"\n"):
-            yield line[:MAX_LINE].decode("latin-1")
+        for line in part.lines(MAX_LINE):
+            yield line.decode("latin-1")
         return
     from angaros.scan.mbox import scan_copy
 
@@ -106,14 +106,18 @@ def decode(frame: Frame, argument: str) -> Outcome:
         path = _decode_path(frame, name)
         if path is None:
             return Outcome.DENY
-        data = part.decode()
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640), "wb") as file:
-            file.write(data)
+            for chunk in part.decoded_chunks():
+                file.write(chunk)
+            size = file.tell()
     except OSError as error:
         return frame.defer(f"error writing decoded MIME part: {error.strerror}")
     local = frame.scope.local
     local["mime_decoded_filename"] = path
-    local["mime_content_size"] = str(-(-len(data) // KILOBYTE))
+    local["mime_content_size"] = str(-(-size // KILOBYTE))
+    if part.anomalies:
+        level, text = part.anomalies[0]
+        local.update(mime_anomaly_level=str(level), mime_anomaly_text=text)
     return Outcome.ACCEPT
 
 

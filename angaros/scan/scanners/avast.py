@@ -32,7 +32,7 @@ def scan(job: Job) -> str | None:
         found: list[str] = []
         channel.write(f"SCAN {job.directory}\n".encode("latin-1"))
         final = _until_done(channel, found)
-        channel.write(b"QUIT\n")
+        channel.say_goodbye(b"QUIT\n")
     finally:
         channel.close()
     return _judge(job, found, final, pass_unscanned)

@@ -25,7 +25,7 @@ def scan(job: Job) -> str | None:
                 raise ScanDefer(f"unable to scan file {job.path} (Responded: {line})")
             if line.startswith("322"):
                 found = line[4:].partition(" ")[0]
-        channel.write(b"quit\r\n")
+        channel.say_goodbye(b"quit\r\n")
     finally:
         channel.close()
     return found
