@@ -84,6 +84,7 @@ def _split_main(value: str) -> tuple[str, str]:
 def parameters(text: str) -> list[tuple[str, str]]:
     """`name=value; ...`: quotes toggle anywhere, a semicolon outside quotes ends a value. Names are lower case."""
     found: list[tuple[str, str]] = []
+    text += ";"  # in an open quote it belongs to the value, as for Exim
     position = 0
     while position < len(text) and len(found) < MAX_PARAMETERS:
         end = text.find(";", position)
