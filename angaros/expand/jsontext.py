@@ -12,8 +12,9 @@ _OPEN = "{["
 _CLOSE = "}]"
 
 
-def split_items(text: str) -> list[str]:
-    """The comma-separated items at the top level of `text` (the inside of an object or array), leading space removed."""
+def split_items(text: str) -> tuple[list[str], bool]:
+    """The comma-separated items at the top level of `text` (the inside of an object or array), leading space removed; and whether
+    a closing bracket ends it."""
     items: list[str] = []
     depth, start, quoted, pos, end = 0, 0, False, 0, len(text)
     while pos < end:
@@ -38,7 +39,7 @@ def split_items(text: str) -> list[str]:
     last = text[start:pos].lstrip()
     if last or items:
         items.append(last)
-    return items
+    return items, depth < 0
 
 
 def array_items(text: str, what: str) -> list[str]:
@@ -46,12 +47,17 @@ def array_items(text: str, what: str) -> list[str]:
     text = text.lstrip()
     if not text.startswith("["):
         raise fail(f"missing '[' wrapping array for {what}")
-    return split_items(text[1:])
+    items, closed = split_items(text[1:])
+    if not closed:
+        raise fail(f"missing ']' wrapping array for {what}")
+    return items
 
 
 def array_item(text: str, number: int, what: str) -> str | None:
     """Item `number` (from 1) of an array; None when there is no such."""
     items = array_items(text, what)
+    if number <= 0:
+        raise fail('first argument of "extract" must be greater than zero')
     found = items[number - 1] if number <= len(items) else ""
     return found.rstrip() or None
 
@@ -63,7 +69,7 @@ def object_member(text: str, key: str, what: str) -> str | None:
         raise fail(f"missing '{{' wrapping object for {what}")
     if not text.rstrip().endswith("}"):
         raise fail(f"missing '}}' wrapping object for {what}")
-    for item in split_items(text[1:]):
+    for item in split_items(text[1:])[0]:
         if not item:
             continue
         name, value = _member(item, what)

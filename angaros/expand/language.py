@@ -160,6 +160,9 @@ CONDITIONS: dict[str, str] = {
 }
 """`angaros.expand.conditions.<file>.<function>`."""
 
+WORDY = frozenset({"listnamed", "sha2", "sha3"})
+"""Operators whose arguments are words."""
+
 OperatorFunction = Callable[[str, str, Scope], str]
 
 
@@ -209,9 +212,11 @@ def find_operator(name: str) -> tuple[str, str, str] | str:
         return f"missing values after {name}"
     if row is not None:
         return row[0], row[1], ""
-    base, _, argument = name.partition("_")
+    base, underscore, argument = name.partition("_")
     row = OPERATORS.get(base)
-    if base == "quote" and argument:
+    if base in WORDY and underscore and not argument:
+        argument = underscore  # an argument that is empty is not one that is not there
+    if base == "quote" and underscore:
         return "text.do_quote_lookup", "", argument
     if row is not None and "_" in row[1]:
         return row[0], row[1], argument
@@ -257,7 +262,10 @@ class Tables:
         parser.pos += 1
         found = find_operator(name)
         if isinstance(found, str):
-            return UnknownOperator(found, inner)
+            node = UnknownOperator(found, inner)
+            if found.startswith("missing values"):  # a known one, so not looked at where it is skipped
+                node.skip_error = inner.skip_error
+            return node
         row, flags, argument = found
         if "c" in flags and isinstance(inner, Variable):
             from angaros.expand.certificates import CERTIFICATES, certificate_operator

@@ -87,9 +87,11 @@ class Parser:
 
     def fail_curly(self, message: str) -> Broken:
         """A syntax error about braces; a header name without colon is the likelier reason."""
-        if self.malformed_header:
-            message = "missing or misplaced { or }" + COLON_HINT
-        return self.fail(message)
+        return self.fail(self.curly(message))
+
+    def curly(self, message: str) -> str:
+        """The message, or the likelier reason."""
+        return "missing or misplaced { or }" + COLON_HINT if self.malformed_header else message
 
     def fail_end(self) -> Broken:
         """The text ended inside braces."""
@@ -234,7 +236,7 @@ class Parser:
     def header_name(self) -> str:
         """A header's name: up to a colon, which is read, or white space."""
         text, start, pos, end = self.text, self.pos, self.pos, self.end
-        while pos < end and "!" <= text[pos] <= "~" and text[pos] != ":":
+        while pos < end and text[pos] > " " and text[pos] not in ":\x7f":
             pos += 1
         self.pos = pos + (1 if pos < end and text[pos] == ":" else 0)
         name = text[start : min(pos, start + MAX_NAME)]
@@ -283,7 +285,7 @@ class Parser:
             elif self.peek() == "{":
                 nodes.append(self.fail(f"Too many arguments for '{name}' (max is {high})"))
             else:
-                nodes.append(self.fail(f"missing '}}' after '{name}'"))
+                nodes.append(self.fail_curly(f"missing '}}' after '{name}'"))
         return nodes
 
     def groups(self, name: str, low: int, high: int) -> list[Node]:
@@ -292,7 +294,7 @@ class Parser:
         while len(nodes) < high:
             if self.skip_space() != "{":
                 if len(nodes) < low:
-                    nodes.append(self.fail(f"Not enough arguments for '{name}' (min is {low})"))
+                    nodes.append(self.fail_curly(f"Not enough arguments for '{name}' (min is {low})"))
                 break
             nodes.append(self.group())
             if self.broken:
@@ -341,6 +343,10 @@ class Parser:
         return self.name()
 
 
+ONLY_IN_FILTERS = frozenset({f"{prefix}{digit}" for prefix in ("n", "sn") for digit in range(10)})
+"""The counters of Exim filters."""
+
+
 class UnknownVariable(Broken):
     """A name that means nothing, in a text that is otherwise right."""
 
@@ -349,6 +355,8 @@ class UnknownVariable(Broken):
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message, -1)
         self.name = name
+        if name in ONLY_IN_FILTERS:
+            self.skip_error = None  # they exist, somewhere
 
     def eval(self, scope: Scope) -> str:
         value = scope.local.get(self.name)  # names that exist only somewhere ($n0 in filters)

@@ -43,6 +43,8 @@ class Probe:
         self._ready: dict[str, Node] = {}
         """Trees of lines seen."""
         scope.local["show_recipients"] = "1"
+        if scope.message is None or not scope.message.id:
+            scope.local["return_path"] = ""  # known where a message is delivered or an address is routed
 
     def answer(self, line: str) -> str | None:
         """What one line gives, without newline; None when it gives nothing at all."""

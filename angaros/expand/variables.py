@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from angaros.expand.nodes import Node, Variable, fail
+from angaros.expand.parser import ONLY_IN_FILTERS
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -26,8 +27,8 @@ STATE: dict[str, str] = {
     "connection_id": "", "csa_status": "", "dcc_header": "", "dcc_result": "",
     "dkim_algo": "", "dkim_bodylength": "9999999999999", "dkim_canon_body": "", "dkim_canon_headers": "",
     "dkim_copiedheaders": "", "dkim_created": "0", "dkim_cur_signer": "", "dkim_domain": "", "dkim_expires": "9999999999999",
-    "dkim_headernames": "", "dkim_identity": "", "dkim_key_granularity": "", "dkim_key_length": "0",
-    "dkim_key_nosubdomains": "0", "dkim_key_notes": "", "dkim_key_srvtype": "", "dkim_key_testing": "0", "dkim_selector": "",
+    "dkim_headernames": "", "dkim_identity": "", "dkim_key_granularity": "*", "dkim_key_length": "0",
+    "dkim_key_nosubdomains": "0", "dkim_key_notes": "", "dkim_key_srvtype": "*", "dkim_key_testing": "0", "dkim_selector": "",
     "dkim_signers": "", "dkim_verify_reason": "", "dkim_verify_signers": "", "dkim_verify_status": "",
     "dmarc_alignment_dkim": "", "dmarc_alignment_spf": "", "dmarc_domain_policy": "", "dmarc_status": "",
     "dmarc_status_text": "", "dmarc_used_domain": "", "dnslist_domain": "", "dnslist_matched": "", "dnslist_text": "",
@@ -44,7 +45,7 @@ STATE: dict[str, str] = {
     "sender_rate_limit": "", "sender_rate_period": "", "sender_verify_failure": "", "sending_ip_address": "",
     "sending_port": "-1", "smtp_command": "", "smtp_command_argument": "", "smtp_count_at_connection_start": "0",
     "smtp_notquit_reason": "", "spam_action": "", "spam_bar": "", "spam_report": "", "spam_score": "", "spam_score_int": "",
-    "spf_guess": "", "spf_header_comment": "", "spf_received": "", "spf_result": "", "spf_result_guessed": "no",
+    "spf_header_comment": "", "spf_received": "", "spf_result": "", "spf_result_guessed": "no",
     "spf_smtp_comment": "", "spf_used_domain": "", "srs_recipient": "", "thisaddress": "", "transport_name": "", "value": "",
     "verify_mode": "", "warn_message_delay": "", "warn_message_recipients": "",
 }  # fmt: skip
@@ -68,7 +69,7 @@ ALIASES: dict[str, str] = {
 }
 """Old names."""
 
-ONLY_WHERE_SET = frozenset({f"{prefix}{digit}" for prefix in ("n", "sn") for digit in range(10)} | {"pipe_addresses"})
+ONLY_WHERE_SET = ONLY_IN_FILTERS | {"pipe_addresses"}
 """Names that exist only where somebody sets them: filters' counters, `$pipe_addresses` in pipe commands."""
 
 

@@ -187,6 +187,7 @@ TABLE: dict[str, Callable[[Scope], str]] = {
     "qualify_recipient": _main("qualify_recipient"),
     "queue_size": queue_size,
     "regex_cachesize": regex_cachesize,
+    "spf_guess": _main("spf_guess"),
     "spool_directory": _main("spool_directory"),
     "spool_inodes": _space(_spool_directory, True),
     "spool_space": _space(_spool_directory, False),

@@ -54,8 +54,12 @@ def probe_scope(services: Services, options: Submission) -> Scope:
     caller = options.caller
     session.originator_login, session.originator_uid, session.originator_gid = caller.login, caller.uid, caller.gid
     session.trusted_caller = caller.trusted
-    apply_claims(session, options.claims)
+    session.sender_ident = caller.login
     message = Message(session=session)
+    if options.sender is None:
+        session.authenticated_id = caller.login
+        session.authenticated_sender = f"{caller.login}@{services.config.main.qualify_domain}"
+    apply_claims(session, options.claims)
     if options.sender is not None and options.sender != "<>":
         message.sender_address = taint(options.sender.strip("<>"))
     elif options.sender is None:

@@ -83,6 +83,10 @@ class AddressSubject(Subject):
             return None
         if head == "^":
             return match_regex(self.address, item, scope, self.caseless)
+        if self.address and not self.domain and "@" not in self.address:
+            text = f'no @ found in the subject of an address list match: subject="{self.address}" pattern="{item}"'
+            scope.log(text, panic=True)
+            return None
         if item[:2] == "@@":
             return self._by_domain(item, scope) if self.address else None
         if ";" in item and ("@" not in item or _is_lookup(item, scope)):
@@ -112,10 +116,6 @@ class AddressSubject(Subject):
         if "@@" in item and ";" not in item:  # `*@@`, `*@@[]`: the domain item is a special one
             local, _, domain = item.partition("@@")
             domain = f"@{domain}"
-        if not self.domain and "@" not in self.address:
-            text = f'no @ found in the subject of an address list match: subject="{self.address}" pattern="{item}"'
-            scope.log(text, panic=True)
-            return None
         wild: tuple[str, ...] = ()
         if at:
             matched = self._local(local)

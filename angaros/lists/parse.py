@@ -21,6 +21,8 @@ _HOLE = "\uffff"
 def take_separator(text: str) -> tuple[str, str]:
     """The separator that `text` names (`<;`), "" when it names none, and the rest of the list."""
     head = text.lstrip(WHITE) if text[:1] in WHITE else text
+    if head == "<" and not is_tainted(text):
+        return "\0", ""
     if head[:1] == "<" and (head[1:2] in _PUNCTUATION or head[1:2] in _CONTROL) and len(head) > 1 and not is_tainted(text):
         return head[1], head[2:]
     return "", text

@@ -84,9 +84,12 @@ class Walk:
             self.trace(f"{self.subject.label} {unset}")
             return NO_MATCH
         separator, rest = take_separator(items)
-        text = self._expand(rest) if expand else rest
+        written = separator != "\\" or not expand  # `<\n`: what the expansion makes is the separator
+        text = (self._expand(rest if written else items)) if expand else rest
         if text is None:
             return NO_MATCH
+        if not written:
+            separator, text = take_separator(text)
         return self.along(self.cache.plan(text, separator), option or f'"{text}"')
 
     def _expand(self, text: str) -> str | None:

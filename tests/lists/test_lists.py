@@ -35,7 +35,7 @@ from tests.lookups.support import make_scope
         ("<\n a\n\nb\nc", ["a", "", "b", "c"]),
         ("<\x7f 1\x7f2", ["1", "2"]),
         ("<a:b", ["<a", "b"]),
-        ("<", ["<"]),
+        ("<", []),
     ],
 )
 def test_split(text: str, items: list[str]) -> None:

@@ -73,7 +73,8 @@ def integer(text: str) -> int:
 
 
 def _integer(text: str) -> int:
-    stripped = text.strip(_WHITE)
+    text = text.lstrip(_WHITE)
+    stripped = text.rstrip(_WHITE)
     if not stripped:
         return 0
     digits = stripped[1:] if stripped[0] in "+-" else stripped
@@ -137,6 +138,20 @@ class Compare(Cond):
         return self.before(self.left.eval(scope), self.right.eval(scope))
 
 
+class Integer(Node):
+    """An argument that must be a number; it is looked at before the next is read."""
+
+    __slots__ = ("inner",)
+
+    def __init__(self, inner: Node) -> None:
+        super().__init__()
+        self.inner = inner
+        self.skip_error = inner.skip_error
+
+    def eval(self, scope: Scope) -> str:
+        return str(integer(self.inner.eval(scope)))
+
+
 class CompareNumbers(Compare):
     """`<{a}{b}` and its like: the first is taken as a number before the second is expanded."""
 
@@ -151,7 +166,7 @@ def parse_compare(p: Parser, name: str) -> Cond:
     """# Exim spec 11.7 (eq, lt, =, ...)"""
     nodes = read_arguments(p, name, 2)
     if p.broken:
-        return BrokenCond(nodes)
+        return BrokenCond([Integer(nodes[0]), *nodes[1:]] if name[0] in "<>=" and len(nodes) == 2 else nodes)
     if name[0] in "<>=":
         return CompareNumbers(_ORDERS[name], nodes[0], nodes[1])
     return Compare(comparison(name), nodes[0], nodes[1])

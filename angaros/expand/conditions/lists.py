@@ -87,9 +87,9 @@ class MatchList(Cond):
             else:
                 if subject and not _is_ip(subject):
                     raise fail(f'"{subject}" is not an IP address')
-                found = matcher.match_host(items, scope, name="", address=subject, expand=False)
+                found = matcher.match_host(items, scope, name="", address=subject)  # the only list that is expanded
         except ListDefer as error:
-            wrapped = fail(f'unable to complete match against "{items}": {error}')
+            wrapped = fail(f'unable to complete match against "{items}": {str(error) or "NULL"}')
             wrapped.temporary = True
             raise wrapped from None
         except ExpansionError:
@@ -104,7 +104,7 @@ class MatchList(Cond):
 def _is_ip(text: str) -> bool:
     from angaros.expand.ip import ip_version
 
-    return ip_version(text.partition("/")[0]) != 0
+    return ip_version(text) != 0
 
 
 def parse_match_list(p: Parser, name: str) -> Cond:
@@ -185,10 +185,10 @@ class ForEach(Cond):
         text = self.source.eval(scope)
         if self.skip_error is not None:
             raise fail(self.skip_error)
+        items = self._items(text)
         local = scope.local
         saved = local.get("item")
         try:
-            items = self._items(text)
             stop, evaluate = self.stop, self.condition.eval
             for item in items:
                 local["item"] = item

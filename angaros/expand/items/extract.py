@@ -178,16 +178,13 @@ class ExtractJson(Node):
         if not key:
             raise fail('first argument of "extract" must not be empty')
         data = self.nodes[1].eval(scope)
-        what = "extract jsons" if self.strings else "extract json"
+        what = "extract json"
         if is_number(key):
-            number = int(key) if key != "-" else 0
-            if number <= 0:
-                raise fail('first argument of "extract" must be greater than zero')
-            found = jsontext.array_item(data, number, what)
+            found = jsontext.array_item(data, to_number(key), what)
         else:
             found = jsontext.object_member(data, key, what)
         if found is not None and self.strings:
-            found = jsontext.unquote(found, what)
+            found = jsontext.unquote(found, "extract jsons")
         return self.branches.with_value(found, scope)
 
 
@@ -215,23 +212,25 @@ def parse_extract(p: Parser, name: str) -> Node:
         groups.nodes.append(p.group())
         groups.ends.append(p.pos)
     if not groups.nodes and p.peek() != "}":
-        return p.fail_curly("missing '{' for arg 1 of extract")
+        node = p.fail_curly("missing '{' for arg 1 of extract")
+        node.skip_error = p.curly("missing '}' closing extract")
+        return node
     cut_short = p.broken
     end, skip_error = _skipping(p, groups)
     if json:
         form = _form(p, groups, 0, 2, cut_short)
-        node: Node = ExtractJson(form.nodes, json == "jsons", form.branches)
+        item: Node = ExtractJson(form.nodes, json == "jsons", form.branches)
     else:
-        key = groups.nodes[0] if groups.nodes else _missing(1)
-        node = Extract(key, _form(p, groups, 1, 2, cut_short), _form(p, groups, 1, 3, cut_short))
-    node.skip_error = skip_error
+        key = groups.nodes[0] if groups.nodes else _missing(p, 1)
+        item = Extract(key, _form(p, groups, 1, 2, cut_short), _form(p, groups, 1, 3, cut_short))
+    item.skip_error = skip_error
     p.broken = cut_short or skip_error is not None
     p.pos = end
-    return node
+    return item
 
 
-def _missing(number: int) -> Node:
-    return Broken(f"missing '{{' for arg {number} of extract", -1)
+def _missing(p: Parser, number: int) -> Node:
+    return Broken(p.curly(f"missing '{{' for arg {number} of extract"), -1)
 
 
 def _skipping(p: Parser, groups: _Groups) -> tuple[int, str | None]:
@@ -250,7 +249,7 @@ def _form(p: Parser, groups: _Groups, first: int, count: int, cut_short: bool) -
     """The meaning in which arguments `first` to `count` come before the strings to choose from."""
     nodes = groups.nodes
     if len(nodes) < count:
-        return Form([*nodes[first:], _missing(len(nodes) + 1)], Branches("extract"))
+        return Form([*nodes[first:], _missing(p, len(nodes) + 1)], Branches("extract"))
     given = nodes[count : count + 2]
     p.pos = groups.ends[count - 1 + len(given)]
     p.broken = cut_short and len(nodes) == count + len(given)
@@ -264,6 +263,26 @@ def _form(p: Parser, groups: _Groups, first: int, count: int, cut_short: bool) -
 # --- listextract -------------------------------------------------------------------------------------------------------
 
 
+class Index(Node):
+    """The first argument of `listextract`; it is looked at before the second is read."""
+
+    __slots__ = ("inner",)
+
+    def __init__(self, inner: Node) -> None:
+        super().__init__()
+        self.inner = inner
+        self.depends = inner.depends
+        self.skip_error = inner.skip_error or _number_error(inner.skip_text)
+
+    def eval(self, scope: Scope) -> str:
+        text = self.inner.eval(scope).strip(" \t\n\v\f\r")
+        if not text:
+            raise fail('first argument of "listextract" must not be empty')
+        if not is_number(text):
+            raise fail('first argument of "listextract" must be numeric')
+        return text
+
+
 class ListExtract(Node):
     """`${listextract{number}{list}...}`."""
 
@@ -275,17 +294,13 @@ class ListExtract(Node):
         self.data = data
         self.branches = branches
         self.depends = number.depends | data.depends | branches.depends
-        self.skip_error = number.skip_error or _number_error(number.skip_text) or data.skip_error or branches.skip_error
+        self.skip_error = number.skip_error or data.skip_error or branches.skip_error
         self.skip_text = branches.skip_text
 
     def eval(self, scope: Scope) -> str:
         from angaros.lists.parse import split_list
 
-        text = self.number.eval(scope).strip(" \t\n\v\f\r")
-        if not text:
-            raise fail('first argument of "listextract" must not be empty')
-        if not is_number(text):
-            raise fail('first argument of "listextract" must be numeric')
+        text = self.number.eval(scope)
         number = max(int(text[:20]), -1000000) if text != "-" else 0
         items = split_list(self.data.eval(scope))
         while number < 0:  # as Exim: from before the first item it goes round to the last
@@ -306,7 +321,8 @@ def parse_listextract(p: Parser, name: str) -> Node:
         if p.skip_space() != "{":
             missing = p.fail_curly(f"missing '{{' for arg {number} of listextract")
             return ListExtract(nodes[0], missing, Branches(name)) if nodes else missing
-        nodes.append(p.group())
+        group = p.group()
+        nodes.append(Index(group) if number == 1 and not p.broken else group)
         if p.broken:
             return p.unfinished(nodes)
     return ListExtract(nodes[0], nodes[1], parse_branches(p, name))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from angaros.expand.items.control import restore_value
-from angaros.expand.nodes import ITEM, VALUE, Cond, Literal, Node, fail, first_skip_error, joint
+from angaros.expand.nodes import ITEM, VALUE, Cond, Node, fail, first_skip_error
 from angaros.expand.parser import Parser
 from angaros.lists.parse import split_list, take_separator
 from angaros.model.errors import ExpansionError
@@ -226,35 +226,33 @@ OTHER_COMPARATORS = frozenset({"=", "==", "eq", "eqi", "match"})
 """Conditions that have two arguments and give no order."""
 
 
+MAX_UNORDERED = 1000
+"""Longest list that is sorted although some of its keys are no numbers: that takes time by the square."""
+
+
 class Sort(Node):
-    """`${sort{list}{comparator}{extractor}}`."""
+    """`${sort{list}{comparator}{extractor}}`. The comparator is taken as written."""
 
-    __slots__ = ("comparator", "extractor", "extractor_text", "source")
+    __slots__ = ("error", "extractor", "extractor_text", "operator", "source")
 
-    def __init__(self, source: Node, comparator: Node, extractor: Node, extractor_text: str) -> None:
+    def __init__(self, source: Node, operator: str, extractor: Node, extractor_text: str) -> None:
         super().__init__()
         self.source = source
-        self.comparator = comparator
+        self.operator = _comparator(operator)
         self.extractor = extractor
         self.extractor_text = extractor_text
-        self.depends = joint((source, comparator)) | extractor.depends & ~ITEM
-        self.skip_error = first_skip_error([source, comparator, extractor])
-        if self.skip_error is None and isinstance(comparator, Literal):
-            self.skip_error = _comparator_error(comparator.text)
+        self.depends = source.depends | extractor.depends & ~ITEM
+        self.error = _comparator_error(self.operator, operator)
+        self.skip_error = source.skip_error or self.error or extractor.skip_error
 
     def eval(self, scope: Scope) -> str:
-        from angaros.expand.conditions.compare import comparison
-
         text = self.source.eval(scope)
-        operator = self.comparator.eval(scope)
-        error = _comparator_error(operator) or self.extractor.skip_error
+        error = self.error or self.extractor.skip_error
         if error is not None:
             raise fail(error)
         separator, rest = list_separator(text)
         keyed = self._keys(split_list(rest, separator), scope)
-        if operator.rstrip("i").endswith(("e", "=")):
-            keyed.reverse()  # Exim puts an item before those that are equal to it
-        return join_items([item for _, item in sort_by(keyed, comparison(str(operator)))], separator)
+        return join_items([item for _, item in sort_by(keyed, self.operator)], separator)
 
     def _keys(self, items: list[str], scope: Scope) -> list[tuple[str, str]]:
         local = scope.local
@@ -264,18 +262,33 @@ class Sort(Node):
             for item in items:
                 local["item"] = item
                 try:
-                    keyed.append((self.extractor.eval(scope), item))
+                    key = self.extractor.eval(scope)
                 except ExpansionError as error:
                     raise inside(error, f'field-extract in sort: "{self.extractor_text}"') from None
+                if not key:
+                    raise fail(f'field-extract in sort: "{self.extractor_text}"')
+                keyed.append((key, item))
         finally:
             scope.numeric = numeric
             restore_item(scope, saved)
         return keyed
 
 
-def sort_by(keyed: list[tuple[str, str]], before: Callable[[str, str], bool]) -> list[tuple[str, str]]:
-    """Stable sort by a two-sided comparison of the first members."""
+def sort_by(keyed: list[tuple[str, str]], operator: str) -> list[tuple[str, str]]:
+    """Sorted by a condition on the first members. Each item goes before the first that it may stand before."""
     from functools import cmp_to_key
+
+    from angaros.expand.conditions.compare import comparison, integer
+
+    before = comparison(operator)
+    if operator[0] in "<>=":
+        try:
+            for key, _ in keyed:
+                integer(key)
+        except ExpansionError:
+            return _insert(keyed, before)
+    if operator.rstrip("i").endswith(("e", "=")):
+        keyed.reverse()  # those that are equal: the last comes first
 
     def order(a: tuple[str, str], b: tuple[str, str]) -> int:
         first, second = before(a[0], b[0]), before(b[0], a[0])
@@ -284,25 +297,59 @@ def sort_by(keyed: list[tuple[str, str]], before: Callable[[str, str], bool]) ->
     return sorted(keyed, key=cmp_to_key(order))
 
 
-def _comparator_error(operator: str) -> str | None:
+def _insert(keyed: list[tuple[str, str]], before: Callable[[str, str], bool]) -> list[tuple[str, str]]:
+    """The same where some keys cannot be compared: then nothing stands before the other. ExpansionError for a long list."""
+    found: list[tuple[str, str]] = []
+    for key, item in keyed:
+        place = len(found)
+        for index, (other, _) in enumerate(found):
+            try:
+                if before(key, other):
+                    place = index
+                    break
+            except ExpansionError:
+                if len(keyed) > MAX_UNORDERED:
+                    raise
+        found.insert(place, (key, item))
+    return found
+
+
+def _comparator(text: str) -> str:
+    """The condition's name that a text begins with."""
+    if text[:1] in ("<", ">", "="):
+        return text[:2] if text[1:2] == "=" else text[:1]
+    size = 0
+    while size < len(text) and (text[size].isalnum() or text[size] == "_"):
+        size += 1
+    return text[:size]
+
+
+def _comparator_error(operator: str, text: str) -> str | None:
     if operator in COMPARATORS:
         return None
     if operator in OTHER_COMPARATORS:
         return "comparator not handled for sort"
+    if not operator:
+        return f'condition name expected, but found "{text[:16]}"'
     return f'unknown condition "{operator}" as comparator for sort'
 
 
 def parse_sort(p: Parser, name: str) -> Node:
     """# Exim spec 11.5 (sort)"""
     nodes: list[Node] = []
-    start = 0
+    texts: list[str] = []
     for which in ("list", "comparator", "extractor"):
         missing = _opening(p, which, name)
         start = p.pos + 1
-        nodes.append(missing or p.group())
+        nodes.append(missing or p.group(dollar=which != "comparator"))
+        texts.append(p.text[start : p.pos - 1])
+        if which == "comparator" and not p.broken:
+            error = _comparator_error(_comparator(nodes[1].skip_text), nodes[1].skip_text)
+            if error is not None:
+                nodes.append(p.fail(error))
         if p.broken:
             return p.unfinished(nodes)
     if p.peek() != "}":
         return p.unfinished([*nodes, p.fail('missing } at end of "sort"')])
     p.pos += 1
-    return Sort(nodes[0], nodes[1], nodes[2], p.text[start : p.pos - 2])
+    return Sort(nodes[0], nodes[1].skip_text, nodes[2], texts[2])

@@ -98,7 +98,7 @@ def parse_lookup(p: Parser, name: str) -> Node:
             return p.unfinished([key])
     ch = p.skip_space()
     if not ch or ch not in LETTERS:
-        return p.unfinished([*([key] if key else []), p.fail_curly("missing lookup type")])
+        return p.unfinished([*([key] if key else []), p.fail("missing lookup type")])
     start = p.pos
     while p.pos < p.end and p.text[p.pos] != "{" and p.text[p.pos] not in SPACE:
         p.pos += 1

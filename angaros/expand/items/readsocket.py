@@ -43,6 +43,8 @@ class Options:
     tls: bool = False
     cache: bool = False
     sni: str = ""
+    bad: str = ""
+    """A time that is none: said when the connection stands."""
 
 
 def parse_options(text: str) -> Options:
@@ -56,9 +58,8 @@ def parse_options(text: str) -> Options:
         name, equals, value = item.partition("=")
         if index == 0 and not equals:
             seconds = interval(item)
-            if seconds is None:
-                raise fail(f"bad time value {item}")
-            found.timeout = seconds
+            found.bad = item if seconds is None else ""
+            found.timeout = found.timeout if seconds is None else seconds
         elif name in ("shutdown", "tls", "cache") and equals:
             setattr(found, name, value.strip().lower() in ("yes", "true"))
         elif name == "sni" and equals:
@@ -119,6 +120,8 @@ def _exchange(name: str, request: str, options: Options, scope: Scope) -> bytes:
         raise fail(text)
     stream = _connect(str(name), options, scope)
     try:
+        if options.bad:
+            raise fail(f"bad time value {options.bad}")
         try:
             if request:
                 stream.write(request.encode("latin-1"), timeout=options.timeout)

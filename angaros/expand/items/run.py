@@ -14,7 +14,7 @@ from angaros.expand.items.branches import Branches, parse_branches
 from angaros.expand.items.extract import dequote
 from angaros.expand.limits import permitted
 from angaros.expand.nodes import Node, fail
-from angaros.expand.parser import SPACE, Parser
+from angaros.expand.parser import NAME, SPACE, Parser
 from angaros.model.errors import ExpansionError
 from angaros.model.text import is_tainted
 
@@ -118,7 +118,7 @@ def execute(argv: list[str], scope: Scope) -> tuple[int, str]:
 
 
 def find_end(text: str, pos: int) -> int:
-    """Where the brace is that closes the command; -1 when there is none. Braces of expansions inside are passed over."""
+    """Where the brace is that closes the command; -1: nowhere. Expansions inside are passed over; other braces do not count."""
     depth, end = 0, len(text)
     while pos < end:
         ch = text[pos]
@@ -128,7 +128,7 @@ def find_end(text: str, pos: int) -> int:
                 pos = end if stop < 0 else stop + 1
             else:
                 pos += 1
-        elif ch == "{" and (depth or text[pos - 1] == "$"):
+        elif ch == "{" and text[pos - 1] == "$":
             depth += 1
         elif ch == "}":
             if not depth:
@@ -143,7 +143,10 @@ def parse_run(p: Parser, name: str) -> Node:
     preexpand = False
     while p.peek() == ",":
         p.pos += 1
-        option = p.name()
+        start = p.pos
+        p.pos += 1 if p.peek() not in NAME else 0
+        p.name()
+        option = p.text[start : p.pos]
         if option != "preexpand":
             return p.fail(f"bad option '{option}' for run")
         preexpand = True

@@ -40,7 +40,8 @@ def do_srs_encode(arguments: list[str], scope: Scope) -> str:
         return ""
     found = extract(path, scope)
     if not found.address:
-        raise fail(found.error)
+        null = path.lstrip().startswith("<>")
+        raise fail("missing or malformed local part" if null or not found.error else found.error)
     local_part, at, host = found.address.rpartition("@")
     if not at:
         local_part, host = found.address, ""

@@ -59,9 +59,8 @@ Numbered = Callable[[str, int, int], str]
 
 def text_hash(subject: str, length: int, limit: int) -> str:
     """`length` letters and digits out of the first `limit` codes; `limit` < 0: 26. # Exim spec 11.5 (hash)"""
+    check_hash_count(limit)
     limit = 26 if limit < 0 else limit
-    if limit > len(HASH_CODES):
-        raise fail(f'hash count "{limit}" too big')
     if length < 0 or len(subject) <= length:
         return subject
     if length == 0 or limit == 0:
@@ -78,6 +77,12 @@ def text_hash(subject: str, length: int, limit: int) -> str:
     return like("".join([HASH_CODES[code % limit] for code in folded]), subject)
 
 
+def check_hash_count(limit: int) -> None:
+    """There are no more codes than letters and digits."""
+    if limit > len(HASH_CODES):
+        raise fail(f'hash count "{limit}" too big')
+
+
 @lru_cache(maxsize=1)
 def _rotations() -> list[bytes]:
     """Each octet, its bits turned left by 0 to 7 places."""
@@ -86,12 +91,13 @@ def _rotations() -> list[bytes]:
 
 def number_hash(subject: str, first: int, second: int) -> str:
     """A number below `first`, or a pair `div/mod`. # Exim spec 11.5 (nhash)"""
-    if first <= 0 or second == 0:
+    if first == 0 or second == 0:
         return ""
     total = sum(ord(ch) * NHASH_FACTORS[index % len(NHASH_FACTORS)] for index, ch in enumerate(subject))
     if second < 0:
-        return str(total % first)
-    total %= first * second
+        return str(total % first if first > 0 else total)
+    if first > 0:
+        total %= first * second
     return f"{total // second}/{total % second}"
 
 
@@ -165,7 +171,9 @@ def _skip_numbers(item: NumberedItem, arguments: Sequence[Node]) -> str | None:
         if node.skip_error is not None:
             return node.skip_error
     try:
-        item.numbers([node.skip_text for node in arguments[:-1]])
+        numbers = item.numbers([node.skip_text for node in arguments[:-1]])
+        if item.name == "hash":
+            check_hash_count(numbers[1])
     except ExpansionError as error:
         return str(error)
     return None
@@ -245,8 +253,7 @@ def do_imapfolder(arguments: list[str], scope: Scope) -> str:
     folder = arguments[0]
     separator = arguments[1] if len(arguments) > 1 else "/"
     specials = arguments[2] if len(arguments) > 2 else ""
-    if len(separator) != 1:
-        raise fail(f'IMAP folder separator must be one character, found "{separator}"')
+    check_separator(separator)
     charset = scope.services.config.main.headers_charset or "UTF-8"
     try:
         wide = folder.encode("latin-1").decode(charset)
@@ -258,12 +265,14 @@ def do_imapfolder(arguments: list[str], scope: Scope) -> str:
 
 
 def _modified_utf7(wide: str, separator: str, specials: str) -> str:
+    if separator in wide:  # empty parts are no folders
+        wide = separator.join([part for part in wide.split(separator) if part])
     parts: list[str] = []
     coded = ""
     for ch in wide:
         plain = " " <= ch <= "~" and ch not in specials
-        if plain and ch == "." and separator != ".":
-            raise fail("imapfolder: illegal character '.'")
+        if plain and ch in "./" and ch != separator:
+            raise fail(f"imapfolder: illegal character '{ch}'")
         if not plain:
             coded += ch
             continue
@@ -286,7 +295,21 @@ def _base64_run(text: str) -> str:
 def parse_imapfolder(p: Parser, name: str) -> Node:
     """# Exim spec 60.2"""
     arguments = p.arguments(name, 1, 3)
-    return p.unfinished(arguments) if p.broken else Call(do_imapfolder, arguments)
+    if p.broken:
+        return p.unfinished(arguments)
+    node = Call(do_imapfolder, arguments)
+    if len(arguments) > 1 and node.skip_error is None:
+        try:
+            check_separator(arguments[1].skip_text)  # Exim does so where it skips, too, whatever it would expand to
+        except ExpansionError as error:
+            node.skip_error = str(error)
+    return node
+
+
+def check_separator(separator: str) -> None:
+    """One character."""
+    if len(separator) != 1:
+        raise fail(f'IMAP folder separator must be one character, found "{separator}"')
 
 
 # --- sg ----------------------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def do_base64d(text: str, argument: str, scope: Scope) -> str:
     octets = decode_base64(text)
     if octets is None:
         raise fail(f'string "{text}" is not well-formed for "base64d" operator')
-    return like(octets.decode("latin-1"), text)
+    return like(octets.partition(b"\0")[0].decode("latin-1"), text)
 
 
 def do_hex2b64(text: str, argument: str, scope: Scope) -> str:
@@ -115,8 +115,22 @@ def do_rfc2047d(text: str, argument: str, scope: Scope) -> str:
 
 def do_from_utf8(text: str, argument: str, scope: Scope) -> str:
     """To ISO 8859-1, `_` for what is not in it. # Exim spec 11.6 (from_utf8)"""
-    wide = text.encode("latin-1").decode("utf-8", "replace")
-    return like("".join([ch if ch < "\u0100" else "_" for ch in wide]), text)
+    if text.isascii():
+        return text
+    octets = text.encode("latin-1")
+    parts: list[str] = []
+    pos, end = 0, len(octets)
+    while pos < end:
+        first = octets[pos]
+        more = (
+            0 if first < 0xC0 else 1 if first < 0xE0 else 2 if first < 0xF0 else 3 if first < 0xF8 else 4 if first < 0xFC else 5
+        )
+        value = first & (0x3F >> more) if more else first
+        for octet in octets[pos + 1 : pos + 1 + more]:  # Exim takes what follows for the rest of the character, whatever it is
+            value = value << 6 | octet & 0x3F
+        parts.append(chr(value) if value < 0x100 else "_")
+        pos += 1 + more
+    return like("".join(parts), text)
 
 
 def do_utf8clean(text: str, argument: str, scope: Scope) -> str:
@@ -227,7 +241,9 @@ def do_utf8_localpart_from_alabel(text: str, argument: str, scope: Scope) -> str
     """# Exim spec 60.1 (utf8_localpart_from_alabel)"""
     plain = str(text)
     if not plain.lower().startswith("xn--"):
-        raise fail(f"error converting alabel ({plain}) to utf8: bad alabel prefix")
+        from angaros.expand.operators.text import escaped
+
+        raise fail(f"error converting alabel ({escaped(plain, False)}) to utf8: bad alabel prefix")
     return like(_from_punycode(plain), text)
 
 

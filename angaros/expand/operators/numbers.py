@@ -161,7 +161,9 @@ def do_ipv6norm(text: str, argument: str, scope: Scope) -> str:
 
 def do_reverse_ip(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (reverse_ip)"""
-    plain = str(text).partition("/")[0]
+    plain, slash, bits = str(text).partition("/")
+    if slash and not (bits.isascii() and bits.isdigit()):
+        plain = ""
     octets = ip.parse_ipv4(plain) or ip.parse_ipv6(plain)
     if octets is None:
         raise fail(f"reverse_ip() not given an IP address [{text}]")
@@ -188,9 +190,9 @@ def do_listnamed(text: str, argument: str, scope: Scope) -> str:
     name = str(text).removeprefix("+")
     kinds = [_KINDS[key] for key in "dhal"]
     if argument:
-        if argument not in _KINDS:
+        if argument[0] not in _KINDS:
             raise fail('bad suffix on "list" operator')
-        kinds = [_KINDS[argument]]
+        kinds = [_KINDS[argument[0]]]
     named = scope.services.config.named_lists
     for kind, _ in kinds:
         if name in named.get(kind, {}):

@@ -93,7 +93,7 @@ def do_quote(text: str, argument: str, scope: Scope) -> str:
 
 def do_quote_lookup(text: str, argument: str, scope: Scope) -> str:
     """`quote_<lookup type>`: the type's own quoting; the result is fit for its queries. # Exim spec 11.6 (quote_)"""
-    kind, _, options = argument.partition(",")
+    kind, _, options = argument.partition("_")
     try:
         quoted = scope.services.lookups.quote(kind, text, options)
     except (ValueError, KeyError) as error:
