@@ -387,3 +387,13 @@ def test_shifted_lines_after_an_unknown_name() -> None:
     assert scope.depth == 0
     scope.trace("lists", "later")
     assert log.debug_lines[-1] == " later"  # type: ignore[attr-defined]
+
+
+def test_separator_that_the_expansion_makes(tmp_path: Path) -> None:
+    from angaros.lists.match import Matcher
+    from angaros.model.scope import Scope
+    from tests.expand.conftest import build_services
+
+    scope = Scope(build_services(tmp_path))
+    found = [Matcher().match_domain(domain, r"<\n a.x \n b:c \n d", scope).data for domain in ("b:c", "d", "b")]
+    assert found == ["b:c", "d", None]
