@@ -48,6 +48,7 @@ CLAIMS = (
     Claim("Exim_filter", (), ("angaros.filters.exim",)),
     Claim("I18N", ("I18N",), ("idna",)),
     Claim("OCSP", ("OCSP",), ("angaros.net.ocsp",)),
+    Claim("PIPECONNECT", ("PIPE_CONNECT",), ("angaros.transports.smtp_early",)),
     Claim("PRDR", ("PRDR",)),
     Claim("PROXY", ("PROXY",), ("angaros.net.proxy",)),
     Claim("Queue_Ramp"),
@@ -63,7 +64,7 @@ CLAIMS = (
 )
 """In the order of `-bV`."""
 
-_ALWAYS = ("DSCP", "HINTS_SQLITE", "PIPE_CONNECT", "TLS_ALPN", "TLS1_3", "TLS_OCSP_LIST", "TLS_CA_CACHE")
+_ALWAYS = ("DSCP", "HINTS_SQLITE", "TLS_ALPN", "TLS1_3", "TLS_OCSP_LIST", "TLS_CA_CACHE")
 """`_HAVE_` macros that have no word in `Support for:`."""
 
 

@@ -14,12 +14,19 @@ if TYPE_CHECKING:
     from angaros.config.config import DriverInstance
     from angaros.model.scope import Scope
 
-DRIVERS = ("cram_md5", "dovecot", "external", "plaintext", "tls")
+DRIVERS = ("cram_md5", "cyrus_sasl", "dovecot", "external", "gsasl", "plaintext", "spa", "tls")
 """Drivers that are built: `angaros.auths.<name>`."""
 MAX_VARIABLES = 9
 """Strings from the peer that `$1` to `$9` show; further ones are dropped."""
 AUTH_VARIABLES = 3
 """`$auth1` to `$auth3`. # Exim spec 34.3"""
+
+
+class Raw(str):
+    """A challenge or response that goes over the wire without base64; so does the answer to it."""
+
+    __slots__ = ()
+
 
 FALSE_WORDS = frozenset({"", "0", "no", "false"})
 TRUE_WORDS = frozenset({"1", "yes", "true"})
@@ -42,10 +49,10 @@ class AuthResult:
 
 
 Dialogue = Generator[str, str, AuthResult]
-"""Server side: yields challenges, is sent responses, returns the result."""
+"""Server side: yields challenges, is sent responses, returns the result. After a `Raw` challenge the response comes undecoded."""
 ClientDialogue = Generator[str, str, None]
 """Client side: yields the initial response ("" for none), then one response for each challenge that it is sent; ends early when
-it has no answer."""
+it has no answer. After `Raw` it is sent the text of the reply undecoded."""
 
 
 def module(instance: DriverInstance[Any]) -> Any:
@@ -63,11 +70,13 @@ def set_variables(scope: Scope, values: list[str]) -> None:
 class Authentication:
     """One AUTH command under way on the server side."""
 
-    __slots__ = ("dialogue", "instance", "scope")
+    __slots__ = ("dialogue", "instance", "raw", "scope")
 
     def __init__(self, instance: DriverInstance[Any], scope: Scope, initial: str | None) -> None:
         self.instance = instance
         self.scope = scope.child()
+        self.raw = False
+        """The last challenge was `Raw`."""
         set_variables(self.scope, [])
         self.dialogue: Dialogue = module(instance).server(instance, self.scope, initial)
 
@@ -154,6 +163,12 @@ def expand_secret(text: str, scope: Scope) -> str | AuthResult:
         return AuthResult("defer", log_message=str(error))
 
 
+def refuse_to_serve() -> Dialogue:
+    """For drivers that are clients only."""
+    return FAIL
+    yield ""
+
+
 # --- Client ---------------------------------------------------------------------------------------------------------------
 
 
@@ -182,3 +197,9 @@ def expand_option(instance: DriverInstance[Any], text: str, scope: Scope) -> str
         raise
     except ExpansionError as error:
         raise ExpansionError(f'expansion of "{text}" failed in {instance.name} authenticator: {error}') from None
+
+
+def no_client() -> ClientDialogue:
+    """For drivers that are servers only."""
+    return
+    yield ""

@@ -29,16 +29,20 @@ def digest(secret: str, challenge: str) -> str:
     return hmac.new(octets(secret), octets(challenge), "md5").hexdigest()
 
 
+def new_challenge(scope: Scope) -> str:
+    """A challenge that was never sent before. # RFC 2195 2"""
+    services = scope.services
+    if services.harness is not None:
+        return str(services.harness.cram_challenge)
+    stamp = f"{os.getpid()}.{int(services.clock.now())}.{services.random.token(8).hex()}"
+    return f"<{stamp}@{services.config.main.primary_hostname}>"
+
+
 def server(instance: DriverInstance[Any], scope: Scope, initial: str | None) -> Dialogue:
     """Challenge, compare; `server_condition` may say no afterwards."""
     if initial:
         return FAIL  # RFC 2195: the server speaks first
-    services = scope.services
-    if services.harness is not None:
-        challenge = services.harness.cram_challenge
-    else:
-        stamp = f"{os.getpid()}.{int(services.clock.now())}.{services.random.token(8).hex()}"
-        challenge = f"<{stamp}@{services.config.main.primary_hostname}>"
+    challenge = new_challenge(scope)
     response = yield challenge
     user, space, answer = response.rpartition(" ")
     set_variables(scope, [user] if space else [])

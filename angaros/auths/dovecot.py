@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from angaros.auths.base import FAIL, OK, AuthResult, ClientDialogue, Dialogue, check_condition, set_variables
 from angaros.model.errors import ExpansionError
 from angaros.model.text import octets, text
+from angaros.net.tls import TlsError, TlsSettings
 
 if TYPE_CHECKING:
     from angaros.config.config import DriverInstance
@@ -20,6 +21,8 @@ TIMEOUT = 30.0
 MAX_LINE = 8192
 """Dovecot's own limit for a line of this protocol."""
 MAX_GREETING_LINES = 100
+MAX_LINES = 200
+"""Lines after the greeting, of which a few are for us: a server that talks on and on shall not hold us."""
 
 
 class _Refused(Exception):
@@ -53,10 +56,10 @@ def _parameters(scope: Scope) -> str:
     session = scope.session
     words = ["service=smtp"]
     if session is not None:
-        if session.tls is not None:
+        if session.tls is not None or session.sender_host_address == session.interface_address:
             words.append("secured")
-            if session.tls.certificate_verified:
-                words.append("valid-client-cert")
+        if session.tls is not None and session.tls.certificate_verified:
+            words.append("valid-client-cert")
         for key, value in (
             ("rip", session.sender_host_address),
             ("rport", session.sender_host_port),
@@ -76,28 +79,61 @@ def server(instance: DriverInstance[Any], scope: Scope, initial: str | None) -> 
     """Carry challenges and responses between client and Dovecot; `$auth1` is the user that Dovecot names."""
     mechanism = instance.options.public_name or ""
     try:
-        path = scope.expand(instance.options.server_socket or "")
-        stream = scope.services.waiter.connect_unix(path, timeout=TIMEOUT)
-    except (ExpansionError, OSError) as error:
-        return AuthResult("defer", log_message=f"authentication socket connection error: {error}")
+        stream = _connect(instance, scope)
+    except (ExpansionError, TlsError, OSError, _Refused) as error:
+        return AuthResult("defer", log_message=f"authentication socket connection error: {_words(error)}")
     try:
         return (yield from _exchange(stream, mechanism, instance, scope, initial))
     except (_Refused, OSError) as error:
-        return AuthResult("defer", log_message=str(error))
+        return AuthResult("defer", log_message=f"authentication socket error: {_words(error)}")
     finally:
         stream.close()
+
+
+def _connect(instance: DriverInstance[Any], scope: Scope) -> Stream:
+    """A Unix socket; with `host port` a TCP one, on which `server_tls` may be wanted."""
+    where = scope.expand(instance.options.server_socket or "")
+    host, _, port = where.partition(" ")
+    waiter = scope.services.waiter
+    if host.startswith("/"):
+        return waiter.connect_unix(where, timeout=TIMEOUT)
+    if not port.strip().isdigit():
+        raise _Refused(f'"{where}" is neither a path nor a host with a port')
+    stream = waiter.connect(host, int(port), timeout=TIMEOUT)
+    if instance.options.server_tls:
+        from angaros.net.tls_config import context_cache
+
+        context = context_cache(scope.services).context(TlsSettings(server=False), scope.services.clock.now())
+        try:
+            stream.start_tls(context, timeout=TIMEOUT)
+        except BaseException:
+            stream.close()
+            raise
+    return stream
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def _decoded(word: str) -> str:
+    """A challenge."""
+    try:
+        return text(b64decode(word, validate=True))
+    except ValueError:
+        raise _Refused("authentication socket protocol error: challenge is no base64") from None
 
 
 def _exchange(stream: Stream, mechanism: str, instance: DriverInstance[Any], scope: Scope, initial: str | None) -> Dialogue:
     _greet(stream, mechanism)
     response = f"\tresp={text(b64encode(octets(initial)))}" if initial is not None else ""
     stream.write(octets(f"AUTH\t1\t{mechanism}\t{_parameters(scope)}{response}\n"), TIMEOUT)
-    while True:
+    for _ in range(MAX_LINES):
         words = _lines(stream)
         if words[1:2] != ["1"]:
             continue
         if words[0] == "CONT":
-            answer = yield text(b64decode(words[2] if len(words) > 2 else ""))
+            answer = yield _decoded(words[2] if len(words) > 2 else "")
             stream.write(b"CONT\t1\t" + b64encode(octets(answer)) + b"\n", TIMEOUT)
         elif words[0] == "OK":
             set_variables(scope, [_user(words)])
@@ -105,6 +141,9 @@ def _exchange(stream: Stream, mechanism: str, instance: DriverInstance[Any], sco
         elif words[0] == "FAIL":
             set_variables(scope, [_user(words)])
             return AuthResult("defer") if "temp" in words[2:] else FAIL
+        else:
+            raise _Refused(f"authentication socket protocol error: unexpected {words[0][:20]}")
+    raise _Refused("authentication socket protocol error: no end")
 
 
 def client(instance: DriverInstance[Any], scope: Scope) -> ClientDialogue:

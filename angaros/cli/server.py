@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from angaros.cli.context import Context, door_path, notifier_path
 from angaros.config.config import Config
@@ -16,6 +17,9 @@ from angaros.daemon.shared import SharedCounters
 from angaros.lists.parse import split_list
 from angaros.model.errors import ConfigError
 from angaros.model.interfaces import Log
+
+if TYPE_CHECKING:
+    from angaros.net.tls import ContextCache
 
 COURIER_SOCKET = "courier.sock"
 """In the spool directory, for the Exim user alone."""
@@ -35,6 +39,7 @@ class Server:
         self.courier_listener: socket.socket | None = None
         self.door_listener: socket.socket | None = None
         self.notifier: socket.socket | None = None
+        self.tls: ContextCache | None = None
 
     # --- Sockets ------------------------------------------------------------------------------------------------------
 
@@ -68,7 +73,22 @@ class Server:
         """Again, for SIGHUP."""
         from angaros.assembly.process import read_configuration
 
-        return read_configuration(self.call.config_files, self.call.macros, self.context.site, self.context.harness)
+        config = read_configuration(self.call.config_files, self.call.macros, self.context.site, self.context.harness)
+        self.prepare_tls(config)
+        return config
+
+    def prepare_tls(self, config: Config) -> None:
+        """Contexts that all workers share, made before they are forked."""
+        main = config.main
+        if not self.call.listen or not (main.tls_advertise_hosts or main.tls_on_connect_ports):
+            return
+        from angaros.assembly.process import blocking_services
+        from angaros.net.tls_config import context_cache, prepare
+
+        context = self.context
+        services = blocking_services(config, context.site, context.harness, self.make_log(config))
+        prepare(services)
+        self.tls = context_cache(services)
 
     def make_log(self, config: Config) -> Log:
         """The log of a configuration; errors are not repeated on standard error unless we are in the foreground."""
@@ -117,6 +137,7 @@ class Server:
                 courier_path=self.courier_path(config),
                 delivery_mode=self.call.delivery,
                 notifier=self.notifier,
+                tls=self.tls,
             )
         )
 
@@ -193,6 +214,7 @@ def start_daemon(context: Context) -> int:
         print(f"exim: {error}", file=sys.stderr)
         return 1
     prepare_directories(context)
+    server.prepare_tls(config)
     from angaros.spool.orphans import remove_orphans
 
     remove_orphans(config.main.spool_directory or context.site.spool_directory)

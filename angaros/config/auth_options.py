@@ -48,6 +48,7 @@ class DovecotAuthOptions(AuthOptions):
     DRIVER = "dovecot"
 
     server_socket: str | None = string(None, "Dovecot auth socket")
+    server_tls: bool = boolean(False, "Use TLS when the socket is a TCP one")
 
 
 class ExternalAuthOptions(AuthOptions):

@@ -279,7 +279,7 @@ _SERVER = {
     "external": ("server_param2", "server_param3", "server_condition"),
     "tls": ("server_param1", "server_param", "server_condition"),
     "gsasl": ("server_mech", "server_password", "server_condition", "server_key"),
-    "heimdal_gssapi": ("server_hostname", "server_keytab"),
+    "heimdal_gssapi": ("public_name",),
     "cyrus_sasl": ("server_mech", "public_name"),
 }
 """Options that make a driver a server (Exim spec 33 to 42); the first set one counts."""
@@ -303,8 +303,25 @@ def is_client(instance: DriverInstance[Any]) -> bool:
     return name is not None and instance.options.get(name) is not None
 
 
+SASL_MECHANISMS = {
+    "cyrus_sasl": ("ANONYMOUS", "LOGIN", "PLAIN"),
+    "gsasl": (
+        "ANONYMOUS", "CRAM-MD5", "EXTERNAL", "LOGIN", "OAUTHBEARER", "PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256",
+        "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-512-PLUS", "XOAUTH2",
+    ),
+}  # fmt: skip
+"""Mechanisms of the drivers that carry several."""
+
+
 def check_authenticator(instance: DriverInstance[Any]) -> Changes:
-    """The public name defaults to the instance's name (Exim spec 33.1)."""
+    """The public name defaults to the instance's name (Exim spec 33.1); the mechanism must be one that the driver has."""
+    known = SASL_MECHANISMS.get(instance.driver)
+    mechanism = instance.options.public_name or instance.name
+    if known is not None:
+        mechanism = (instance.options.get("server_mech") or mechanism).upper()
+    if known is not None and mechanism not in known:
+        library = {"gsasl": "GNU SASL", "cyrus_sasl": "Cyrus SASL"}[instance.driver]
+        raise config_error(f'{instance.name} authenticator: {library} does not support mechanism "{mechanism}"')
     return {} if instance.options.public_name is not None else {"public_name": instance.name}
 
 

@@ -6,30 +6,17 @@ on here, by design; setting them is right and changes nothing.
 
 from __future__ import annotations
 
-_GSASL = "this part of the gsasl driver is not built yet"
 _LATER = "it is not built yet"
 
 MISSING: dict[str, str] = {
-    "cyrus_sasl.server_realm": _LATER,
-    "cyrus_sasl.server_service": _LATER,
-    "gsasl.client_authz": _GSASL,
-    "gsasl.client_channelbinding": _GSASL,
-    "gsasl.client_spassword": _GSASL,
-    "gsasl.server_channelbinding": _GSASL,
-    "gsasl.server_realm": _GSASL,
-    "gsasl.server_scram_iter": _GSASL,
-    "gsasl.server_scram_salt": _GSASL,
-    "gsasl.server_service": _GSASL,
-    "gsasl.server_skey": _GSASL,
-    "heimdal_gssapi.server_service": _LATER,
+    "heimdal_gssapi.server_hostname": "the heimdal_gssapi driver is not built yet",
+    "heimdal_gssapi.server_keytab": "the heimdal_gssapi driver is not built yet",
     "main.keep_malformed": _LATER,
     "main.local_scan_timeout": "local_scan is not built yet",
     "main.queue_fast_ramp": _LATER,
     "main.queue_run_max": _LATER,
     "pipe.use_classresources": _LATER,
     "smtp.host_name_extract": _LATER,
-    "smtp.hosts_pipe_connect": "early pipelining to other servers is not built yet",
-    "spa.client_domain": "the spa driver is not built yet",
 }
 """`prefix.option` -> why; the prefix is `main`, `router`, `transport`, `authenticator` or a driver."""
 
@@ -37,6 +24,11 @@ _NO_C = "there is no C program to dump or to debug"
 _NO_GNUTLS = "TLS is OpenSSL's"
 
 NO_EFFECT: dict[str, str] = {
+    "cyrus_sasl.server_hostname": "saslauthd does not ask for it",
+    "gsasl.client_channelbinding": "channel binding is used exactly by the mechanisms whose name ends in -PLUS",
+    "gsasl.server_channelbinding": "channel binding is used exactly by the mechanisms whose name ends in -PLUS",
+    "gsasl.server_hostname": "no mechanism that is built uses a host name",
+    "gsasl.server_service": "no mechanism that is built uses a service name",
     "main.bounce_return_message": "old name of bounce_return_body",
     "main.daemon_modules_load": "nothing is loaded as a shared object",
     "main.debug_store": _NO_C,

@@ -35,6 +35,7 @@ from angaros.model.message import Message
 from angaros.model.queue_run import QueueRun
 from angaros.model.session import Session
 from angaros.net.loop import LoopWaiter
+from angaros.net.tls import ContextCache
 
 MAX_DELIVERIES = 100
 """Deliveries at once in one worker. Each holds a greenlet and perhaps a connection; the disk and the peers are the bottleneck."""
@@ -60,6 +61,8 @@ class Place:
     delivery_mode: str = ""
     """-odi, -odq, ... given to the daemon."""
     notifier: socket.socket | None = None
+    tls: ContextCache | None = None
+    """TLS contexts made before the fork."""
 
 
 class Worker:
@@ -73,6 +76,8 @@ class Worker:
         ports = Ports(self.waiter, place.log, self._courier)
         self.services: Services = build_services(place.config, place.site, ports, place.harness)
         self.services.hooks.start_delivery = self.start_delivery
+        if place.tls is not None:
+            self.services.extra["tls"] = place.tls
         self.servers: list[Any] = []
         self.retiring = False
         self.connections = 0

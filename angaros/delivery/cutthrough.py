@@ -234,7 +234,7 @@ def _result(scope: Scope, held: HeldConnection, reply: ClientReply, started: flo
         "ok" if reply.ok else "defer",
         host=replace(session.host, port=session.port),
         smtp_response=reply.text,
-        tls=session.tls,
+        tls=replace(session.tls, certificate_verified=False) if session.tls is not None else None,  # Exim's log forgets it
         authenticator=session.authenticator if session.authenticated else "",
         auth_id=session.auth_id,
         local_address=session.stream.local_address,

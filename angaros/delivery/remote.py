@@ -18,7 +18,7 @@ from angaros.model.scope import Scope
 from angaros.net.hosts import build_host_list
 from angaros.transports import smtp
 from angaros.transports.attempt import Attempt as SmtpAttempt
-from angaros.transports.smtp_hosts import SetupError, host_list, waiting_key
+from angaros.transports.smtp_hosts import SetupError, expand_host_list_option, host_list, waiting_key
 from angaros.transports.smtp_one_host import rcpt_limit
 
 EXPLICITLY_QUEUED = "SMTP delivery explicitly queued"
@@ -93,15 +93,15 @@ def take_groups(attempt: Attempt) -> list[list[Delivery]]:
     while waiting:
         first = waiting[0]
         instance = attempt.services.config.transports[first.transport]
-        one_domain = not _multi_domain(attempt, instance, first) or depends(attempt, instance, "domain")
-        one_local_part = depends(attempt, instance, "local_part")
+        one_domain = (
+            not _multi_domain(attempt, instance, first) or depends(attempt, instance, "domain") or _dane(attempt, instance, first)
+        )
         group = [first]
         rest: list[Delivery] = []
         for delivery in waiting[1:]:
             same = (
                 delivery.transport == first.transport
                 and (not one_domain or delivery.domain == first.domain)
-                and (not one_local_part or delivery.local_part == first.local_part)
                 and same_hosts(delivery, first)
                 and same_envelope(delivery, first)
             )
@@ -138,21 +138,32 @@ def _multi_domain(attempt: Attempt, instance: Any, delivery: Delivery) -> bool:
     return text in ("true", "yes")
 
 
+def _dane(attempt: Attempt, instance: Any, delivery: Delivery) -> bool:
+    """A connection under DANE is for the one domain whose hosts were looked up securely. Exim spec 30.4, multi_domain"""
+    host = delivery.hosts[0] if delivery.hosts else None
+    if instance.driver != "smtp" or host is None or not host.dnssec:
+        return False
+    scope, options = attempt.scope.child(delivery), instance.options
+    return any(
+        expand_host_list_option(getattr(options, name), name, host, scope) for name in ("hosts_try_dane", "hosts_require_dane")
+    )
+
+
 def same_hosts(one: Delivery, other: Delivery) -> bool:
     """The same hosts; those of equal MX preference may be in another order."""
     a, b = one.hosts, other.hosts
     if len(a) != len(b):
         return False
-    if not a or (len(a) == 1 and a[0].name == b[0].name and a[0].port == b[0].port):
+    if not a or (len(a) == 1 and a[0].name == b[0].name and a[0].port == b[0].port and a[0].dnssec == b[0].dnssec):
         return True
     return _host_keys(one) == _host_keys(other)
 
 
-def _host_keys(delivery: Delivery) -> list[tuple[int, list[tuple[str, str, int]]]]:
+def _host_keys(delivery: Delivery) -> list[tuple[int, list[tuple[str, str, int, bool]]]]:
     """Runs of equal preference, each in an order of its own."""
-    runs: list[tuple[int, list[tuple[str, str, int]]]] = []
+    runs: list[tuple[int, list[tuple[str, str, int, bool]]]] = []
     for host in delivery.hosts:
-        key = (host.name.lower(), host.address, host.port)
+        key = (host.name.lower(), host.address, host.port, host.dnssec)
         if host.mx >= 0 and runs and runs[-1][0] == host.mx:
             runs[-1][1].append(key)
             runs[-1][1].sort()

@@ -154,7 +154,7 @@ def _alternative_names(cert: x509.Certificate, field: Field) -> str | None:
         for tag, kind in kinds.items():
             if isinstance(name, kind) and (not wanted or tag in wanted):
                 items.append(_octets(name.value) if wanted else f"{tag}={_octets(name.value)}")
-    return field.join(items)
+    return field.join(items[::-1])  # last name first, as Exim with OpenSSL shows them
 
 
 def _ocsp_uris(cert: x509.Certificate, field: Field) -> str | None:

@@ -10,6 +10,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any
 
+from angaros.config.driver_checks import is_server
 from angaros.inbound.hello import protocol_name
 from angaros.inbound.rejection import refuse
 from angaros.logs.peer import host_and_ident
@@ -33,23 +34,6 @@ REPLIES: dict[str, tuple[str, str]] = {
     "unexpected": ("553", "Initial data not expected"),
 }
 """Replies to an exchange that did not succeed. # RFC 4954 6"""
-
-
-SERVER_OPTIONS = {
-    "cram_md5": "server_secret",
-    "dovecot": "server_socket",
-    "external": "server_condition",
-    "plaintext": "server_condition",
-    "spa": "server_password",
-}
-"""The option without which a driver is no server."""
-
-
-def is_server(instance: Any) -> bool:
-    """Whether an authenticator is configured for the server side."""
-    options = instance.options
-    needed = SERVER_OPTIONS.get(instance.driver)
-    return needed is None or getattr(options, needed) is not None
 
 
 def advertised_mechanisms(c: Conversation) -> list[str]:
@@ -145,7 +129,9 @@ def client_line(c: Conversation, line: str) -> None:
     if text == "*":
         _over(c, instance, "cancelled")
         return
-    decoded = decode_base64(text) if text != "=" else taint("")
+    decoded: str | None = taint(text)
+    if not c.dialogue.raw:
+        decoded = decode_base64(text) if text != "=" else taint("")
     if decoded is None:
         _over(c, instance, "bad64")
         return
@@ -154,6 +140,8 @@ def client_line(c: Conversation, line: str) -> None:
 
 def _advance(c: Conversation, response: str | None) -> None:
     """Give the mechanism a response and pass its next challenge on, or finish."""
+    from angaros.auths.base import Raw
+
     instance = c.dialogue.instance
     dialogue = c.dialogue.dialogue
     try:
@@ -168,7 +156,8 @@ def _advance(c: Conversation, response: str | None) -> None:
     except ExpansionError as error:
         _over(c, instance, "defer", "", str(error))
         return
-    c.say(f"334 {base64.b64encode(challenge.encode('latin-1')).decode('ascii')}")
+    c.dialogue.raw = isinstance(challenge, Raw)
+    c.say(f"334 {challenge if c.dialogue.raw else base64.b64encode(challenge.encode('latin-1')).decode('ascii')}")
     c.core.begin_lines()
 
 

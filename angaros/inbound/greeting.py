@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from angaros.inbound.conversation import SHOWN_GREETING_INPUT
 from angaros.inbound.hello import protocol_name
 from angaros.inbound.limits import connection_refusal, load_average, message_size_limit
-from angaros.inbound.rejection import refuse, user_message
+from angaros.inbound.rejection import refuse, user_message, write_rejection
 from angaros.inbound.report import connection_info, new_connection, printable
 from angaros.logs.peer import host_and_ident
 from angaros.model.errors import ExpansionError, ForcedFailure
 from angaros.model.outcome import Outcome
+from angaros.model.text import concat
 
 if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
+    from angaros.model.outcome import Verdict
 
 
 def start(c: Conversation) -> None:
@@ -37,8 +39,6 @@ def start(c: Conversation) -> None:
         return
     if c.options.batched:
         session.batched = True
-        return
-    if c.options.tls_on_connect and not _tls_now(c):
         return
     if session.sender_host_address:
         if not _proxy(c):
@@ -127,7 +127,8 @@ def _peer_is_welcome(c: Conversation) -> bool:
     if c.host_in("host_reject_connection"):
         host = host_and_ident(c.session, c.log, flag=False)
         c.log.write(f"refused connection from {host} (host_reject_connection)", selector="connection_reject", reject=True)
-        c.say("554 SMTP service not available")
+        if not c.options.tls_on_connect:
+            c.say("554 SMTP service not available")
         c.done = True
         return False
     c.unqualified_sender = c.host_in("sender_unqualified_hosts")
@@ -150,12 +151,14 @@ def look_up_name(c: Conversation) -> None:
 
 def _tls_now(c: Conversation) -> bool:
     """TLS from the first octet. # RFC 8314 3.3"""
-    from angaros.inbound.starttls import begin_tls
+    from angaros.inbound.starttls import authenticate_by_certificate, begin_tls
 
-    if begin_tls(c, on_connect=True):
-        return True
-    c.done = True
-    return False
+    if not begin_tls(c, on_connect=True):
+        c.done = True
+        return False
+    c.session.protocol = protocol_name(c)
+    authenticate_by_certificate(c)
+    return True
 
 
 def _proxy(c: Conversation) -> bool:
@@ -176,7 +179,10 @@ def _connect_acl_and_banner(c: Conversation) -> None:
     if c.main.acl_smtp_connect is not None:
         verdict = c.run_acl("connect")
         if verdict.outcome is not Outcome.ACCEPT:
-            refuse(c, "connect", verdict, 'connection in "connect" ACL')
+            if c.options.tls_on_connect:
+                _drop_before_tls(c, verdict)
+            else:
+                refuse(c, "connect", verdict, 'connection in "connect" ACL')
             c.done = True
             return
         text = verdict.user_message
@@ -187,12 +193,22 @@ def _connect_acl_and_banner(c: Conversation) -> None:
         try:
             text = c.scope.expand(banner)
         except ExpansionError as error:
-            c.log.write(f'Expansion of "{banner}" (smtp_banner) failed: {error}', panic=True)
+            forced = isinstance(error, ForcedFailure)
+            c.log.write(f'Expansion of "{banner}" (smtp_banner) failed: {error}', panic=not forced)
             c.done = True
             return
+    if c.options.tls_on_connect and not _tls_now(c):
+        return
     if _talks_first(c):
         return
     user_message(c, "connect", text)
+
+
+def _drop_before_tls(c: Conversation, verdict: Verdict) -> None:
+    """The connect ACL refuses a client that waits for TLS: it could not read a reply."""
+    text = verdict.log_message or verdict.user_message
+    host = host_and_ident(c.session, c.log)
+    write_rejection(c, verdict, concat([f"{host} dropped by 'connect' ACL", f": {text}" if text else ""]))
 
 
 def _ident(c: Conversation) -> None:

@@ -134,9 +134,11 @@ def protocol_name(c: Conversation) -> str:
     local = "" if session.sender_host_address else "local-"
     if c.options.batched:
         return "local-bsmtp" if local else "bsmtp"
-    tls = "" if session.tls is None else "s"
     extended = "e" if c.esmtp else ""
     auth = "a" if c.esmtp and session.sender_host_authenticated else ""
+    if session.tls is not None and session.tls.on_connect and c.log.selected("tls_on_connect"):
+        return f"{local}{extended}ssmtp{auth}"
+    tls = "" if session.tls is None else "s"
     return f"{local}{extended}smtp{tls}{auth}"
 
 

@@ -48,7 +48,7 @@ def do_starttls(c: Conversation, command: Command) -> None:
     c.advertised = Advertised(pipelining=c.advertised.pipelining and c.main.tls_remember_esmtp)
     session.protocol = "esmtps" if c.esmtp else "smtps"
     c.first_used = c.first_used - {"HELO", "EHLO", "AUTH"}
-    _tls_authenticator(c)
+    authenticate_by_certificate(c)
 
 
 def begin_tls(c: Conversation, *, on_connect: bool) -> bool:
@@ -73,8 +73,9 @@ def begin_tls(c: Conversation, *, on_connect: bool) -> bool:
         c.session.tls = None
         _log_error(c, error)
         c.extra["tls_failed"] = True  # from here on only QUIT
-        c.notquit("tls-failed", None)
-        c.done = on_connect
+        c.done = on_connect or getattr(error, "established", False)
+        if not c.done:
+            c.notquit("tls-failed", None)
         return False
     _log_problems(c, getattr(c.stream, "tls_engine", _no_engine)().problems)
     facts.on_connect = on_connect
@@ -122,26 +123,30 @@ def _log_error(c: Conversation, error: Exception) -> None:
         text = "(SSL_accept): timed out"
     elif isinstance(error, OSError):
         text = f"(SSL_accept): {error.strerror or error}"
-    c.log.write(f"TLS error on connection from {host} {text}")
     raise_event(c.main.event_action, "tls:fail:connect", text, c.scope)
+    c.log.write(f"TLS error on connection from {host} {text}")
 
 
-def _tls_authenticator(c: Conversation) -> None:
+def authenticate_by_certificate(c: Conversation) -> None:
     """The `tls` driver authenticates by the client's certificate alone, without AUTH. Exim spec 42"""
     tls = c.session.tls
     if tls is None or not tls.certificate_verified:
         return
-    for instance in c.services.config.authenticators:
-        if instance.driver != "tls":
-            continue
-        from angaros.auths.base import authenticate
-        from angaros.inbound.auth import succeed
-        from angaros.logs.text import printing
-
-        exchange = authenticate(instance, c.scope, None)
-        try:
-            next(exchange.dialogue)
-        except StopIteration as stop:
-            if stop.value.status == "ok":
-                succeed(c, instance, printing(exchange.set_id(), top_bit=True))
+    instance = next((one for one in c.services.config.authenticators if one.driver == "tls"), None)
+    if instance is None or not _auth_acl_accepts(c):
         return
+    from angaros.auths.tls import check
+    from angaros.inbound.auth import succeed
+    from angaros.logs.text import printing
+
+    scope = c.scope.child()
+    if check(instance, scope).status == "ok":
+        text = instance.options.server_set_id
+        succeed(c, instance, printing(scope.expand(text), top_bit=True) if text else "")
+
+
+def _auth_acl_accepts(c: Conversation) -> bool:
+    """What the ACL for AUTH says; its texts reach nobody, as the client did not ask."""
+    if c.main.acl_smtp_auth is None:
+        return True
+    return c.run_acl("auth").outcome is Outcome.ACCEPT

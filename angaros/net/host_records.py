@@ -230,9 +230,15 @@ def _entries(host: Host, full: str, answer: DnsAnswer, scope: Scope, query: Host
         key = base + late + random.below(SPREAD)
         dnssec = answer.authenticated and (host.mx < 0 or host.dnssec)
         owner = str(answer.records[0][0])  # an alias is replaced by what it stands for
-        name = owner if host.mx < 0 and owner.lower() != full.lower() else full.lower() if host.mx < 0 else host.name
-        entries.append(replace(host, name=name, address=str(address), sort_key=key, dnssec=dnssec, certificate_names=[str(name)]))
+        name = owner if host.mx < 0 and owner.lower() != full.lower() else full.lower() if host.mx < 0 else _target(host, owner)
+        names = [str(host.name), str(name)] if dnssec and host.mx >= 0 else [str(host.name if host.mx >= 0 else name)]
+        entries.append(replace(host, name=name, address=str(address), sort_key=key, dnssec=dnssec, certificate_names=names))
     return entries, was_ignored
+
+
+def _target(host: Host, owner: str) -> str:
+    """The name at the end of the chain when an MX host is an alias (RFC 7672 2.2.2), else its name as the MX record has it."""
+    return host.name if owner.lower() == host.name.lower() else owner
 
 
 def _drop_duplicates(hosts: list[Host]) -> None:

@@ -35,6 +35,8 @@ class TlsError(AngarosError):
         """Further lines for the log, as they are."""
         self.certificate = b""
         """The peer's certificate (PEM) that was not accepted."""
+        self.established = False
+        """The handshake was complete: the peer believes in a session."""
 
 
 def pem_of(certificate: Any) -> bytes:
@@ -95,6 +97,8 @@ class TlsHooks:
     """Client: DANE records; they replace all other verification."""
     session: bytes = b""
     """Client: a session to resume."""
+    resumable_ocsp: int = 0
+    """Client: the certificate status that was found when that session was new."""
 
 
 @dataclass(slots=True)

@@ -41,6 +41,8 @@ class TlsEngine:
         self.ocsp = ocsp.NOT_REQUESTED
         self.failure: TlsError | None = None
         """Why a callback made the handshake fail."""
+        self.refused_alpn = ""
+        """Server: why the protocols that the client offered are not good; the connection ends after the handshake."""
         self.dane_verified = False
         self.seen: dict[int, Any] = {}
         """Certificates by depth that OpenSSL has shown during verification."""
@@ -146,7 +148,11 @@ class TlsEngine:
             failure.problems, failure.certificate = self.problems, self.refused
             raise failure from None
         self._established = True
-        self._judge_after_handshake()
+        try:
+            self._judge_after_handshake()
+        except TlsError as error:
+            error.established = True
+            raise
         return True
 
     def _closed_error(self) -> TlsError:
@@ -169,10 +175,14 @@ class TlsEngine:
     def _judge_after_handshake(self) -> None:
         """What can only be said when the chain is known."""
         settings = self.context.settings
+        if self.context.hooks.session and self.ocsp == ocsp.NOT_RESPONDED and openssl_extra.session_reused(self.connection):
+            self.ocsp = self.context.hooks.resumable_ocsp or self.ocsp  # a resumed session has no new staple
         if self.context.hooks.tlsa and not self.check_dane(self.peer_chain()):
             raise TlsError(self.where, "error:0A000086:SSL routines::certificate verify failed")
         if settings.require_ocsp and self.ocsp == ocsp.NOT_RESPONDED:
             raise _ocsp_error("Required TLS certificate status not received", "")
+        if self.refused_alpn:
+            raise TlsError("handshake", self.refused_alpn)
         if settings.require_alpn and not self.connection.get_alpn_proto_negotiated():
             raise TlsError("handshake", "ALPN required but not negotiated")
 
@@ -358,8 +368,8 @@ def choose_protocol(connection: Any, offered: list[bytes]) -> Any:
     if len(offered) == 1 and offered[0] in wanted:
         return offered[0]
     shown = ":".join(name.decode("latin-1") for name in offered)
-    engine.failure = TlsError("handshake", f"Bad ALPN presented ({shown})")
-    raise engine.failure
+    engine.refused_alpn = f"Bad ALPN presented ({shown})"
+    return SSL.NO_OVERLAPPING_PROTOCOLS
 
 
 def give_staple(connection: Any, data: object) -> bytes:

@@ -72,6 +72,15 @@ class ClientFailure(Exception):
         return self.reply is not None and self.reply.permanent
 
 
+class EarlyFailure(ClientFailure):
+    """The greeting or the answer to EHLO, read after commands had been sent early, was an error or did not come."""
+
+    @property
+    def again(self) -> bool:
+        """It may be for our haste: worth another try without it."""
+        return self.reply is None or self.permanent
+
+
 @dataclass(slots=True)
 class Timeouts:
     """Seconds; 0 waits for ever."""
@@ -106,8 +115,43 @@ class SmtpClient:
         """Shows what -bhc shows more."""
         self.command_log: list[str] = []
         """Reply codes and first letters of commands, in order (Exim's `cmdlog`)."""
+        self.on_early: Callable[[ClientReply], None] | None = None
+        """Called with a good greeting or answer to EHLO that came after further commands had been sent."""
+        self._early: list[str] = []
+        """Replies to come before those of the commands: `greeting`, `hello`."""
         self._queued: list[bytes] = []
         self._queued_size = 0
+
+    # Early pipelining.
+
+    def expect_greeting(self) -> None:
+        """The greeting will be read later."""
+        self._early.append("greeting")
+
+    def hello_early(self, name: str, features: dict[str, str]) -> None:
+        """Queue EHLO and believe in `features` until its answer is read."""
+        self.queue(f"EHLO {name}")
+        self._early.append("hello")
+        self.features, self.esmtp = features, True
+
+    def reap_early(self) -> None:
+        """Read greeting and answer to EHLO, if they are due. Raises `EarlyFailure`."""
+        while self._early:
+            what = self._early.pop(0)
+            try:
+                reply = self._read_reply(None)
+            except ClientFailure as failure:
+                self._early.clear()
+                raise EarlyFailure(failure.kind, failure.text, number=failure.errno, label=failure.label) from None
+            if not reply.ok:
+                self._early.clear()
+                raise EarlyFailure(REPLY, self.reply_failure(reply).text, label=self.label, reply=reply)
+            if what == "greeting":
+                self.greeting = reply
+            else:
+                self.hello_reply, self.features = reply, parse_features(reply)
+            if self.on_early is not None:
+                self.on_early(reply)
 
     # Sending.
 
@@ -162,6 +206,11 @@ class SmtpClient:
 
     def read_reply(self, timeout: float | None = None) -> ClientReply:
         """The next reply, of whatever code. Raises `ClientFailure`."""
+        if self._early:
+            self.reap_early()
+        return self._read_reply(timeout)
+
+    def _read_reply(self, timeout: float | None) -> ClientReply:
         wait = self.timeouts.command if timeout is None else timeout
         lines: list[str] = []
         size = 0
@@ -239,9 +288,9 @@ class SmtpClient:
 
     # The beginning and the end.
 
-    def greet(self) -> ClientReply:
+    def greet(self, label: str = "initial connection") -> ClientReply:
         """Read the greeting. A failure when it is not 2yz."""
-        self.label = "initial connection"
+        self.label = label
         self.greeting = self.read_reply()
         return self.expect(self.greeting, 2)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from angaros.model.text import Tainted
-from angaros.smtp.client import TIMEOUT, ClientFailure, ClientReply, SmtpClient
+from angaros.smtp.client import CLOSED, TIMEOUT, ClientFailure, ClientReply, SmtpClient
 
 BLOCK = 8192
 """Octets: a message up to this size goes as one block; headers longer than it are cut into blocks."""
@@ -88,6 +88,8 @@ class Transaction:
     """The server gave a reply for each recipient."""
     clean: bool = False
     """The server is ready for the next message (perhaps after RSET): all replies have been read."""
+    closed_early: bool = False
+    """The server had answered all recipients, took none, and closed the connection before its reply to the data."""
     _pending: list[int] = field(default_factory=list)
     """Commands without reply: -1 is MAIL, others are recipients."""
 
@@ -140,6 +142,7 @@ class Transaction:
     def _sync(self, label: str = "") -> None:
         """Read the replies to the commands that are out. `label` names the batch when MAIL fails."""
         prefix = "pipelined " if self.features.pipelining else ""
+        self.client.reap_early()
         while self._pending:
             number = self._pending[0]
             if number < 0:
@@ -237,12 +240,21 @@ class Transaction:
         self._sync(label)
         self.stage = "block"
         client.label = label
-        reply = client.read_reply()
         if not self._any_accepted():
-            self.clean = True
+            self._read_for_nobody()
             return False
-        client.expect(reply, 2)
+        client.expect(client.read_reply(), 2)
         return True
+
+    def _read_for_nobody(self) -> None:
+        """The reply to a block that no recipient was accepted for; some servers close the connection instead."""
+        try:
+            self.client.read_reply()
+            self.clean = True
+        except ClientFailure as failure:
+            if failure.kind != CLOSED:
+                raise
+            self.closed_early = True
 
     def _last_block(self, header: bytes, size: int) -> ClientReply | None:
         client = self.client
@@ -262,8 +274,7 @@ class Transaction:
         self.stage = "end"
         client.label = label
         if not self._any_accepted():
-            client.read_reply()
-            self.clean = True
+            self._read_for_nobody()
             return None
         return self._finish(dot=False)
 

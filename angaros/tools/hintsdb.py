@@ -43,8 +43,10 @@ def _wait(key: str, changed: float, record: Record, utc: bool) -> list[str]:
 
 
 def _misc(key: str, changed: float, record: Record, utc: bool) -> list[str]:
-    if "early" in record or "clear" in record:
-        return [f"{stamp(changed, utc)} {key} {' '.join(f'{k}={v}' for k, v in record.items())}"]
+    if key.endswith(".EHLO"):
+        from angaros.hints.early import describe
+
+        return [f"{stamp(record.get('time_stamp', changed), utc)} {key}", describe(key, record)]
     lines = [f"{stamp(record.get('time_stamp', changed), utc)} {key}"]
     if key.startswith("etrn-"):
         lines.append(f"serialize etrn: {record.get('count', 1)} running")

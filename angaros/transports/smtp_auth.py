@@ -10,23 +10,10 @@ from typing import TYPE_CHECKING, Any
 from angaros.model.errors import ExpansionError, ForcedFailure
 
 if TYPE_CHECKING:
+    from angaros.auths.base import ClientDialogue
     from angaros.config.config import DriverInstance
     from angaros.model.scope import Scope
     from angaros.smtp.client import ClientReply, SmtpClient
-
-CLIENT_OPTIONS = {
-    "cram_md5": "client_secret",
-    "cyrus_sasl": "",
-    "dovecot": "",
-    "external": "client_send",
-    "gsasl": "client_password",
-    "heimdal_gssapi": "",
-    "plaintext": "client_send",
-    "scram": "client_password",
-    "spa": "client_password",
-    "tls": "",
-}
-"""The option that makes an authenticator of this driver one for clients; "" for drivers that have no client side."""
 
 ROUNDS = 20
 """Challenges answered in one exchange; no mechanism has so many."""
@@ -40,12 +27,6 @@ class Outcome:
     status: str
     message: str = ""
     reply: ClientReply | None = None
-
-
-def is_client(instance: DriverInstance[Any]) -> bool:
-    """Whether the authenticator is configured for client use."""
-    option = CLIENT_OPTIONS.get(instance.driver, "")
-    return bool(option) and getattr(instance.options, option, None) is not None
 
 
 def authenticate(instance: DriverInstance[Any], scope: Scope, client: SmtpClient) -> Outcome:
@@ -64,11 +45,14 @@ def authenticate(instance: DriverInstance[Any], scope: Scope, client: SmtpClient
     command = f"AUTH {(instance.options.public_name or '').upper()}"
     line = f"{command} {_encode(first)}" if first else command
     reply = client.command(line, command)
+    sent: str | None = first
+    lenient = bool(getattr(instance.options, "client_ignore_invalid_base64", False))
     for _ in range(ROUNDS):
         if reply.code // 100 != 3:
-            return _judged(reply)
+            return _judged(reply, dialogue)
         try:
-            answer = dialogue.send(_decode(reply, lenient=bool(getattr(instance.options, "client_ignore_invalid_base64", False))))
+            raw = isinstance(sent, base.Raw)
+            sent = answer = dialogue.send(str(reply.text[4:]) if raw else _decode(reply, lenient=lenient))
         except StopIteration:
             client.command("*", command)
             return Outcome("cancelled", f"Too few items in client_send in {instance.name} authenticator")
@@ -83,14 +67,20 @@ def authenticate(instance: DriverInstance[Any], scope: Scope, client: SmtpClient
     return Outcome("cancelled", "too many challenges")
 
 
-def _judged(reply: ClientReply) -> Outcome:
+def _judged(reply: ClientReply, dialogue: ClientDialogue) -> Outcome:
     if reply.ok:
+        try:
+            dialogue.close()  # a mechanism that authenticates the server too may object
+        except ValueError as error:
+            return Outcome("cancelled", str(error))
         return Outcome("ok", reply=reply)
     return Outcome("failed" if reply.permanent else "deferred", reply=reply)
 
 
 def _encode(text: str) -> str:
-    return base64.b64encode(text.encode("latin-1")).decode("ascii")
+    from angaros.auths.base import Raw
+
+    return str(text) if isinstance(text, Raw) else base64.b64encode(text.encode("latin-1")).decode("ascii")
 
 
 def _decode(reply: ClientReply, *, lenient: bool) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from angaros.hints import wait
 from angaros.model.errors import Why
-from angaros.smtp.client import ClientFailure
+from angaros.smtp.client import ClientFailure, EarlyFailure
 from angaros.transports import smtp_cache
 from angaros.transports.smtp_cache import may_be_kept
 from angaros.transports.smtp_hosts import RetryState, SetupError, waiting_key
@@ -90,6 +90,9 @@ class OneHost:
             except StaleSession:
                 session = self._session(opener, fresh=True)
                 continue
+            except EarlyFailure as failure:
+                session = self._slowly(session, opener, failure)
+                continue
             except BaseException:
                 session.close()
                 raise
@@ -101,6 +104,17 @@ class OneHost:
                 session.close()
                 session = self._session(opener, fresh=True)
         return session, good
+
+    def _slowly(self, session: SmtpSession, opener: Opener, failure: EarlyFailure) -> SmtpSession:
+        """The server did not take commands before its greeting: forget that it would. A session without them, if that may help;
+        else the host has failed."""
+        opener.early.forget()
+        session.close(say_quit=failure.reply is not None)
+        if failure.again:
+            return self._session(opener, fresh=True)
+        translated = opener.translated(failure)
+        translated.session, translated.message_error = session, True  # as Exim has it: only this message waits
+        raise translated
 
     def _batch(self, session: SmtpSession, queue: list[Item]) -> list[Item]:
         """The addresses of the next transaction (max_rcpt; RFC 9422: RCPTMAX, RCPTDOMAINMAX)."""
@@ -158,7 +172,8 @@ class OneHost:
                 result.status = "fail"  # unless another host takes it: the address stays pending
             else:
                 said = f"H={self.host.name} [{self.host.address}]: {failure.text}" if failure.from_peer else failure.text
-                result.retries.append((self.state.host_key, "update", failure.number, result.more_errno, said))
+                key = self.state.message_key if failure.message_error else self.state.host_key
+                result.retries.append((key, "update", failure.number, result.more_errno, said))
         if pending and not failure.permanent:
             copy.host_deferred(text, failure.number)
 

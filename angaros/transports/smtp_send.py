@@ -25,7 +25,7 @@ from angaros.model.message import (
     DSN_RET_FULL,
     DSN_RET_HDRS,
 )
-from angaros.smtp.client import IO, TIMEOUT, ClientFailure, ClientReply
+from angaros.smtp.client import IO, TIMEOUT, ClientFailure, ClientReply, EarlyFailure
 from angaros.smtp.grammar import encode_xtext
 from angaros.smtp.transaction import DEFERRED, DONE, FAILED, DataSource, Envelope, Features, RcptOutcome, Transaction
 from angaros.transports.dkim_sign import SigningDeferred, wants_signing
@@ -180,6 +180,8 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
     except SigningDeferred as deferred:
         _spread(copy, session, items, transaction, _not_signed(session, deferred), host_keys)
         return False
+    except EarlyFailure:
+        raise
     except ClientFailure as failure:
         if session.reused and transaction.stage == "mail" and (failure.reply is None or failure.reply.code == 421):
             session.close(say_quit=False)
@@ -191,6 +193,9 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
             session.close(say_quit=False)
         raise
     session.reused = False
+    if transaction.closed_early:
+        text = "peer close after all rcpt responses; converting i/o-error to no-error"
+        copy.scope.services.log.write(text, message_id=copy.attempt.message.id)
     if transaction.prdr_used:
         session.used.add("prdr")
     _settle(copy, session, items, transaction, reply)
@@ -248,6 +253,8 @@ def _transaction(copy: Copy, session: SmtpSession, items: list[Item]) -> Transac
         all_or_nothing=copy.scope.services.config.main.mua_wrapper,
     )
     session.used = {name for name in ("pipelining", "chunking") if getattr(features, name)}
+    if session.early and session.sequence == 1:
+        session.used.add("early_pipe")
     convert = _downconversion(copy, session)
     mail = _mail_command(copy, session, items, features, convert)
     dsn = "DSN" in offered

@@ -12,13 +12,15 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from angaros.config.driver_checks import is_client
 from angaros.model.errors import ExpansionError, ForcedFailure, Why
 from angaros.model.events import raise_event
 from angaros.model.tls import TlsFacts
 from angaros.net.sockets import BindError
 from angaros.net.tls import TlsError, pem_of
-from angaros.smtp.client import CLOSED, REPLY, ClientFailure, SmtpClient, Timeouts
+from angaros.smtp.client import CLOSED, REPLY, ClientFailure, ClientReply, EarlyFailure, SmtpClient, Timeouts
 from angaros.transports import smtp_auth
+from angaros.transports.smtp_early import CLEAR, CRYPTED, EarlyPipe
 from angaros.transports.smtp_hosts import SetupError, protocol_of, source_address
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_tls import TlsPolicy, client_context
@@ -58,6 +60,8 @@ class SessionFailure(Exception):
         """There is a host line."""
         self.tls_failed = False
         """A handshake failed: sending in the clear may be an alternative."""
+        self.message_error = False
+        """The retry record is for the message at the host, not for the host."""
         self.from_peer = False
         """`text` is what the server said: the sender may see it."""
         self.session: SmtpSession | None = None
@@ -79,6 +83,8 @@ class SmtpSession:
     """Letters of the log's `PS=`; shown once."""
     sequence: int = 0
     """Messages sent."""
+    early: bool = False
+    """Commands went out before the greeting, or before the answer to EHLO."""
     reused: bool = False
     tls: TlsFacts | None = None
     authenticator: str = ""
@@ -115,8 +121,13 @@ class Opener:
         self.port = port
         self.plan = plan
         self.scope = scope
+        self._resumable_ocsp = 0
         self.clear = False
         """TLS has failed before: go without."""
+        avoid = any(
+            listed(getattr(self.options, name), name, host, scope) for name in ("hosts_avoid_esmtp", "hosts_avoid_pipelining")
+        )
+        self.early = EarlyPipe(instance, host, port, scope, avoid=avoid or protocol_of(self.options) == "lmtp")
 
     def open(self) -> SmtpSession:
         """All steps. Raises `SessionFailure` or `SetupError`."""
@@ -132,8 +143,13 @@ class Opener:
         try:
             self._start(session)
         except ClientFailure as failure:
+            if isinstance(failure, EarlyFailure):
+                self.early.forget()
+                if failure.again:
+                    session.close(say_quit=False)
+                    return self.open()
             session.close(say_quit=failure.kind == REPLY)
-            translated = self._translated(failure)
+            translated = self.translated(failure)
             translated.session = session
             raise translated from None
         except SessionFailure as failure:
@@ -240,16 +256,19 @@ class Opener:
     # Talking.
 
     def _start(self, session: SmtpSession) -> None:
-        client, action = session.client, self.options.event_action
+        client = session.client
         if self.plan.on_connect:
             client.label = "TLS-on-connect"
             self._handshake(session)
-        client.greet()
-        answer = raise_event(action, "smtp:connect", client.greeting.text, self.scope)
-        if answer:
-            raise SessionFailure(f"deferred by smtp:connect event expansion: {answer}", int(Why.EVENT))
+        early = self.early.features(CRYPTED if self.plan.on_connect else CLEAR)
+        if early:
+            client.expect_greeting()
+            client.on_early = lambda reply: self._reaped(session, reply)
+        else:
+            client.greet("TLS-on-connect" if self.plan.on_connect else "initial connection")
+            self._connect_event(session)
         session.helo = self._helo()
-        self._hello(session)
+        self._hello(session, early)
         if not self.plan.on_connect:
             self._start_tls(session)
         self._read_limits(session)
@@ -261,14 +280,38 @@ class Opener:
         except ExpansionError as error:
             raise SetupError(f"failed to expand transport's helo_data value: {error}", int(Why.EXPAND_FAIL)) from None
 
-    def _hello(self, session: SmtpSession) -> None:
+    def _connect_event(self, session: SmtpSession) -> None:
+        answer = raise_event(self.options.event_action, "smtp:connect", session.client.greeting.text, self.scope)
+        if answer:
+            raise SessionFailure(f"deferred by smtp:connect event expansion: {answer}", int(Why.EVENT))
+
+    def _reaped(self, session: SmtpSession, reply: ClientReply) -> None:
+        """The greeting or the answer to EHLO has come, after more had been sent."""
+        if reply is session.client.greeting:
+            self._connect_event(session)
+        else:
+            self._ehlo_answered(session)
+
+    def _ehlo_answered(self, session: SmtpSession) -> None:
+        reply = session.client.hello_reply
+        self.early.learn(CLEAR if session.tls is None else CRYPTED, reply)
+        raise_event(self.options.event_action, "smtp:ehlo", reply.text, self.scope)
+
+    def _hello(self, session: SmtpSession, early: dict[str, str]) -> None:
+        """`early`: what the server is believed to offer, if its answer is to be read later."""
         client = session.client
+        if early:
+            client.on_early = lambda reply: self._reaped(session, reply)
+            client.hello_early(session.helo, early)
+            self.early.used = session.early = True
+            session.startup += "e"
+            return
         lmtp = protocol_of(self.options) == "lmtp"
         avoid = not lmtp and listed(self.options.hosts_avoid_esmtp, "hosts_avoid_esmtp", self.host, self.scope)
         client.hello(session.helo, lmtp=lmtp, avoid_esmtp=avoid)
         if client.esmtp:
             session.startup += "e"
-            raise_event(self.options.event_action, "smtp:ehlo", client.hello_reply.text, self.scope)
+            self._ehlo_answered(session)
 
     def _start_tls(self, session: SmtpSession) -> None:
         client, plan = session.client, self.plan
@@ -277,9 +320,9 @@ class Opener:
             reply = client.command("STARTTLS")
             if reply.ok:
                 self._handshake(session)
-                self._hello(session)
+                self._hello(session, self.early.features(CRYPTED))
                 return
-            if reply.code // 100 == 4 and not (self.options.tls_tempfail_tryclear and not plan.mandatory):
+            if reply.code // 100 == 4 and not self.options.tls_tempfail_tryclear and not plan.mandatory:
                 raise client.reply_failure(reply)
             if plan.mandatory:
                 raise SessionFailure("a TLS session is required, but an attempt to start TLS failed", int(Why.TLS_REQUIRED))
@@ -291,6 +334,7 @@ class Opener:
         stream = session.stream
         try:
             context, sni = client_context(self.instance, self.host, self.plan, self.scope, self._saved_session())
+            context.hooks.resumable_ocsp = self._resumable_ocsp
             if self.options.event_action:
                 context.hooks.on_certificate = self._certificate_event
             facts = stream.start_tls(context, server_name=sni, timeout=self.options.command_timeout)
@@ -347,9 +391,10 @@ class Opener:
     def _saved_session(self) -> bytes:
         if not listed(self.options.tls_resumption_hosts, "tls_resumption_hosts", self.host, self.scope):
             return b""
-        record = self.scope.services.hints.get(RESUME_DATABASE, self._resume_key())
+        record = self.scope.services.hints.get(RESUME_DATABASE, self._resume_key()) or {}
+        self._resumable_ocsp = int(record.get("ocsp", 0))
         try:
-            return bytes.fromhex(record["session"]) if record else b""
+            return bytes.fromhex(record["session"])
         except (KeyError, ValueError):
             return b""
 
@@ -360,7 +405,7 @@ class Opener:
         engine = session.stream.tls_engine()  # type: ignore[attr-defined]
         data = engine.session() if engine is not None else b""
         if data:
-            self.scope.services.hints.put(RESUME_DATABASE, self._resume_key(), {"session": data.hex()})
+            self.scope.services.hints.put(RESUME_DATABASE, self._resume_key(), {"session": data.hex(), "ocsp": session.tls.ocsp})
 
     def _read_limits(self, session: SmtpSession) -> None:
         """RFC 9422: LIMITS MAILMAX=n RCPTMAX=n RCPTDOMAINMAX=n."""
@@ -378,7 +423,7 @@ class Opener:
         if "AUTH" in session.client.features:
             mechanisms = session.client.features["AUTH"].upper().split()
             for authenticator in self.scope.services.config.authenticators:
-                if (authenticator.options.public_name or "").upper() in mechanisms and smtp_auth.is_client(authenticator):
+                if (authenticator.options.public_name or "").upper() in mechanisms and is_client(authenticator):
                     scope = self.scope.child()
                     outcome = smtp_auth.authenticate(authenticator, scope, session.client)
                     if self._auth_outcome(session, authenticator, outcome, scope):
@@ -409,6 +454,8 @@ class Opener:
             raise SetupError(outcome.message, int(Why.AUTH_FAIL))
         if outcome.status == "deferred" and outcome.reply is not None:
             raise session.client.reply_failure(outcome.reply)
+        if self.early.used:
+            self.early.forget()
         text = outcome.reply.text if outcome.reply is not None else outcome.message
         scope.local["sender_host_authenticated"] = authenticator.name
         said = raise_event(self.options.event_action, "auth:fail", text, scope)
@@ -428,7 +475,7 @@ class Opener:
             raise SetupError(f"failed to expand {name}: {error}", int(Why.EXPAND_FAIL)) from None
 
     @staticmethod
-    def _translated(failure: ClientFailure) -> SessionFailure:
+    def translated(failure: ClientFailure) -> SessionFailure:
         """A failure of the conversation before MAIL is the host's (Exim spec 48.2)."""
         number = failure.errno if failure.kind != REPLY else 0
         translated = SessionFailure(failure.text, number, permanent=failure.permanent)

@@ -136,8 +136,8 @@ def test_certextract(scope: Scope) -> None:
         ("issuer,O", "Org"),
         ("notbefore,int", "1577836800"),
         ("sig_algorithm", "ED25519"),
-        ("subj_altname,>;", "DNS=a.example;DNS=b.example;MAIL=c@example"),
-        ("subj_altname,dns,>:", "a.example:b.example"),
+        ("subj_altname,>;", "MAIL=c@example;DNS=b.example;DNS=a.example"),
+        ("subj_altname,dns,>:", "b.example:a.example"),
         ("ocsp_uri", ""),
     ):
         assert shown(f"${{certextract{{{field}}}{{$tls_in_peercert}}}}", scope) == result

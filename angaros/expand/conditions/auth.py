@@ -124,11 +124,17 @@ parse_ldapauth = tests(1, _ldapauth)
 
 
 def _saslauthd(texts: list[str], scope: Scope) -> bool:
-    """Ask the daemon: four counted strings; the answer is one, `OK ...` or `NO ...`. # Exim spec 11.7 (saslauthd)"""
-    path = scope.services.site.other.get("CYRUS_SASLAUTHD_SOCKET") or SASLAUTHD_SOCKET
+    """# Exim spec 11.7 (saslauthd)"""
     fields = [*texts, "", ""][:4] if len(texts) < 4 else texts
     if len(texts) < 3:
         fields[2] = "exim"
+    return ask_saslauthd(fields, scope)
+
+
+def ask_saslauthd(fields: list[str], scope: Scope) -> bool:
+    """Ask the daemon: user, password, service and realm as counted strings; the answer is one, `OK ...` or `NO ...`. Raises
+    ExpansionError."""
+    path = scope.services.site.other.get("CYRUS_SASLAUTHD_SOCKET") or SASLAUTHD_SOCKET
     octets = [field.encode("latin-1") for field in fields]
     if any(len(field) >= MAX_FIELD for field in octets):
         raise fail("saslauthd: a string is too long")
