@@ -78,7 +78,11 @@ def _tlsa_records(instance: DriverInstance[Any], host: Host, port: int, scope: S
     if answer.status == "ok" and not answer.authenticated:
         message_id = scope.message.id if scope.message is not None else ""
         scope.services.log.write(f"DANE error: TLSA lookup for {host.name} not DNSSEC", message_id=message_id)
-    records = dane.usable([data for _, data in answer.records]) if answer.status == "ok" and answer.authenticated else []
+    promised = [data for _, data in answer.records] if answer.status == "ok" and answer.authenticated else []
+    records = dane.usable(promised)
+    if promised and not records:  # a verified connection is promised, and we cannot make one: not this host
+        _fail_event(instance, "dane-required" if required else "tlsa-invalid", scope)
+        raise DaneError("no usable TLSA records", permanent=required)
     if not records and required:
         _fail_event(instance, "dane-required", scope)
         raise DaneError("tlsa lookup FAIL", permanent=True)

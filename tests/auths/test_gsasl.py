@@ -25,6 +25,11 @@ class Quiet:
     def write(self, text: str, **where: object) -> None:
         self.lines.append(text)
 
+    def debug(self, *texts: object, **where: object) -> None: ...
+
+    def debugging(self, *selectors: object, **where: object) -> bool:
+        return False
+
 
 def sides() -> tuple[Scope, Scope]:
     server, client = scope(), scope()
