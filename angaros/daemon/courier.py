@@ -60,6 +60,7 @@ class Courier:
     def serve(self) -> None:
         """Until told to stop."""
         signal.signal(signal.SIGTERM, self._stop)
+        _preload()
         self.listener.setblocking(False)  # during a reload two couriers share it: the other one may be faster
         self.selector.register(self.listener, selectors.EVENT_READ)
         if self.door is not None:
@@ -172,6 +173,17 @@ class Courier:
         self.selector.close()
         become(request["uid"], request["gid"], request["groups"])
         os.umask(0o077)
+
+
+def _preload() -> None:
+    """What most errands need: imported once, shared by all errand processes."""
+    import gc
+
+    import angaros.transports.performing.files
+    import angaros.transports.performing.maildir  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 def serve_errands(channel: socket.socket) -> None:

@@ -16,6 +16,8 @@ from angaros.daemon import errands, ipc
 from angaros.daemon.privilege import become
 from angaros.model.delivery import DeliveryResult, Owner
 from angaros.model.interfaces import CommandRun
+from angaros.net.turns import Turns
+from angaros.transports.plan import MaildirPlan, MailstorePlan, NewFilePlan
 
 CourierError = OSError
 
@@ -114,6 +116,9 @@ RETRY_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
 MAX_IDLE = 32
 """Errand processes kept idle by one worker; the one unused longest is let go."""
 MAX_IDLE_PER_USER = 8
+MAX_WRITERS_PER_USER = 8
+"""Deliveries into directories at once for one user, in one worker: more processes would only queue at the disk, in memory. Pipes,
+LMTP and mailboxes with locks wait for something else, and are not counted."""
 
 
 class RemoteCourier(_Requests):
@@ -123,6 +128,14 @@ class RemoteCourier(_Requests):
         self._path = path
         self._waiter = waiter
         self._idle: dict[Key, list[Errand]] = {}
+        self._writers = Turns(MAX_WRITERS_PER_USER)
+
+    def deliver_local(self, plan: Any, owner: Owner) -> list[DeliveryResult]:
+        """As above; deliveries that only write take turns."""
+        if not isinstance(plan, (MaildirPlan, MailstorePlan, NewFilePlan)):
+            return super().deliver_local(plan, owner)
+        with self._writers.place((owner.uid, owner.gid)):
+            return super().deliver_local(plan, owner)
 
     def ask(self, request: dict[str, Any], owner: Owner, fds: list[int]) -> Any:
         """One errand; a second try with a fresh process when an idle one turned out to be dead before it got the request."""
