@@ -30,8 +30,6 @@ _KEPT = ("dkim_signers", "dkim_verify_status", "dkim_verify_signers")
 
 def watch_message(scope: Scope) -> list[MailauthWatch]:
     """For `services.extra["watch_message"]`: a watch for the message that begins."""
-    for name in [name for name in scope.state if name.startswith(("dkim_", "arc_"))]:
-        del scope.state[name]
     return [MailauthWatch(scope)]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from angaros.lists.parse import split_list
 from angaros.mailauth.dkim.keys import PrivateKeyError
 from angaros.model.errors import ExpansionError, ForcedFailure
-from angaros.transports.dkim_sign import load_key
+from angaros.transports.dkim_sign import load_key, without_key
 
 if TYPE_CHECKING:
     from angaros.mailauth.arc.sign import SealRequest
@@ -39,7 +39,7 @@ class Sealing:
         except ForcedFailure:
             return None
         except ExpansionError as error:
-            scope.log(f"failed to expand arc_sign: {error}", panic=True)
+            scope.log(f"failed to expand arc_sign: {without_key(str(error), self.options.arc_sign)}", panic=True)
             return None
         items = split_list(text)
         if not items:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAX_KEY_FILE = 1 << 16
 """Octets: no PEM key is longer."""
 
+KEY_MARK = "PRIVATE KEY"
+"""In the first line of every PEM key."""
+
 _NO = ("", "0", "false")
 
 
@@ -88,7 +91,7 @@ class Signing:
         try:
             return scope.expand(value)
         except ExpansionError as error:
-            text = f"failed to expand {name}: {error}"
+            text = f"failed to expand {name}: {without_key(str(error), value)}"
             scope.log(text, panic=True)
             raise SigningFailed(text) from None
 
@@ -154,6 +157,11 @@ class Signing:
             self.scope.log(f"signing_init: {why}", panic=True)
             self.scope.log("DKIM: signing failed: PRIVKEY", panic=True)
             raise SigningFailed(why) from None
+
+
+def without_key(text: str, value: str) -> str:
+    """An error text that may quote the value of the option; nothing of it is shown when it has a key in it."""
+    return "(the text has a private key in it)" if KEY_MARK in value or KEY_MARK in text else text
 
 
 def load_key(text: str, scope: Scope) -> PrivateKey:

@@ -388,7 +388,7 @@ def _delivered(copy: Copy, session: SmtpSession, item: Item, transaction: Transa
     result.used = frozenset(session.used)
     result.smtp_response = outcome.reply.text if outcome.reply is not None else ""
     result.size = transaction.client.written
-    if item is copy.items[0]:  # the others share its copy; the log names the signatures once
+    if outcome is transaction.outcomes[0]:  # the others share its copy; the log names the signatures once
         result.dkim = getattr(transaction.source, "dkim_log", "")
     result.auth_sender = session.auth_sender
     result.dsn_passed_on = "dsn" in session.used and not item.delivery.dsn_lasthop

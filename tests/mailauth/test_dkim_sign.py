@@ -179,6 +179,15 @@ def test_no_key_in_the_log(world: PolicyWorld) -> None:
     assert world.log.panics and not any(secret[40:60] in line for line in world.log.lines)
 
 
+def test_no_key_in_expansion_errors(world: PolicyWorld) -> None:
+    secret = RSA.pem.decode()
+    with pytest.raises(SigningDeferred) as caught:
+        plan(world, dkim_private_key="${if eq{a}{b}{" + secret, dkim_strict="1")
+    shown = " ".join([*world.log.lines, *map(str, caught.value.args)])
+    assert "failed to expand dkim_private_key" in shown
+    assert not any(line in shown for line in secret.splitlines()[1:-1])
+
+
 def test_a_tainted_name_opens_no_file(world: PolicyWorld) -> None:
     world.scope.local["dkim_name"] = taint("sel")
     world.scope.state["value"] = taint("sel")

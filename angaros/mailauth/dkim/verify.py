@@ -3,6 +3,8 @@
 Laws:
 - `header` sees the lines as they came, `body` each octet once; `finish` asks for keys. Nothing is read again.
 - One hash for all signatures that want the same.
+- Where RFC 6376 says MUST we follow it, also where Exim is lenient (a tag twice, i= outside of d=, k= and t=s of keys, l= beyond
+  the body); where it leaves the choice, as with expiry, and for an unsigned From: we do as Exim: policy has the variables.
 - A key is asked for only when the body hash is right: nobody makes us ask the DNS with a body of his own.
 """
 
