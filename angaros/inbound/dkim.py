@@ -3,7 +3,7 @@
 Laws:
 - A message without signature costs one look at each header line.
 - Keys are asked for after the message is complete, through the resolver of this process.
-- The results live with the message (`effects.caches["dkim"]`); variables in the shared state are set for the ACL and taken back.
+- The results live with the message (`effects.caches["dkim"]`); the variables stay those of the last run of the ACL, as in Exim.
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from angaros.mailauth.dkim.signature import Signature
     from angaros.mailauth.dkim.verify import Limits, Verifier, Watcher
     from angaros.model.scope import Scope
-
-_KEPT = ("dkim_signers", "dkim_verify_status", "dkim_verify_signers")
-"""Variables that later ACLs see."""
 
 
 def watch_message(scope: Scope) -> list[MailauthWatch]:
@@ -125,7 +122,7 @@ class MailauthWatch:
         minimal = scope.services.config.main.dkim_verify_minimal
         for number, one in enumerate(verifier.signatures, 1):
             verifier.judge(one, self.digests, fetch)
-            if one.reason in ("key_syntax", "unavailable"):
+            if one.reason in ("key_syntax", "key_octets", "unavailable"):
                 scope.log(f"DKIM: d={one.domain} s={one.selector} [failed key import]")
             if one.library:
                 scope.log(f"DKIM: validation error: {one.library}")
@@ -206,13 +203,8 @@ def _policy(watch: MailauthWatch, scope: Scope) -> Verdict | None:
 
 
 def _signers(signatures: list[Signature]) -> list[str]:
-    """Domains and identities, each once."""
-    found: dict[str, None] = {}
-    for one in signatures:
-        for signer in (one.domain, one.identity):
-            if signer:
-                found[signer.replace(":", "::")] = None
-    return list(found)
+    """Domains and identities, signature by signature."""
+    return [signer.replace(":", "::") for one in signatures for signer in (one.domain, one.identity) if signer]
 
 
 def _log_all(watch: MailauthWatch, signatures: list[Signature], scope: Scope) -> None:
@@ -246,8 +238,6 @@ def _run_all(watch: MailauthWatch, items: list[str], scope: Scope) -> Verdict | 
                 break
         if refused is not None:
             break
-    for name in [name for name in scope.state if name.startswith("dkim_") and name not in _KEPT]:
-        del scope.state[name]
     scope.state["dkim_verify_status"] = ":".join(watch.statuses)
     return refused
 

@@ -21,10 +21,11 @@ class Reason:
 
 
 REASONS: dict[str, Reason] = {
-    "syntax": Reason("signature tag missing or invalid", "signature tag missing or invalid", "pubkey_syntax"),
-    "version": Reason("unsupported DKIM version", "unsupported DKIM version", "pubkey_syntax"),
+    "syntax": Reason("signature tag missing or invalid", "signature tag missing or invalid", ""),
+    "version": Reason("unsupported DKIM version", "unsupported DKIM version", ""),
     "unavailable": Reason("public key record (currently?) unavailable", "pubkey unavailable", "pubkey_unavailable", "tmperror"),
-    "key_syntax": Reason("syntax error in public key record", "public key record import problem", "pubkey_syntax"),
+    "key_syntax": Reason("syntax error in public key record", "public key record import problem", "pubkey_dns_syntax"),
+    "key_octets": Reason("syntax error in public key record", "public key record import problem", "pubkey_der_syntax"),
     "bodyhash": Reason(
         "body hash mismatch (body probably modified in transit)",
         "body hash mismatch; body probably modified in transit",
@@ -35,8 +36,8 @@ REASONS: dict[str, Reason] = {
         "signature did not verify; headers probably modified in transit",
         "signature_incorrect",
     ),
-    "key_short": Reason("signature invalid (key too short)", "public key too short: {bits} bits", "signature_incorrect"),
-    "unspecified": Reason("unspecified reason", "unspecified reason", "signature_incorrect"),
+    "key_short": Reason("signature invalid (key too short)", "public key too short: {bits} bits", "pubkey_too_short"),
+    "unspecified": Reason("unspecified reason", "unspecified reason", ""),
 }
 """By key of `Signature.reason`."""
 

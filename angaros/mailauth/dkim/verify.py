@@ -154,14 +154,15 @@ class Verifier:
             one.status, one.reason = INVALID, "unavailable"
             return
         except keys.KeyRecordError as error:
-            one.status, one.reason, one.library = INVALID, "key_syntax", error.library
+            one.status, one.reason, one.library = INVALID, "key_octets" if error.library else "key_syntax", error.library
             return
         one.status, one.reason = self._verdict(one)
 
     def _load_key(self, one: Signature, fetch: Fetch) -> None:
-        one.record = fetch_record(one, fetch)
-        if not {"*", "email"} & set(one.record.services):
+        record = fetch_record(one, fetch)
+        if not {"*", "email"} & set(record.services):
             raise keys.KeyRecordError("not for email")
+        one.record = record
         one.key = keys.import_public_key(one.record.key_type, one.record.public)
 
     def _verdict(self, one: Signature) -> tuple[str, str]:
