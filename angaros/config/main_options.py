@@ -149,6 +149,7 @@ class MainOptions(Options):
         expanded=True,
         since="4.82 if experimental_dmarc, 4.93 mainline",
     )
+    dmarc_history_json: bool = boolean(False, "ARC results in dmarc_history_file as opendmarc-import reads them", since="angaros")
     dmarc_tld_file: str | None = string(
         None, "Public Suffix List path for DMARC", expanded=True, since="4.82 if experimental_dmarc, 4.93 mainline"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -54,17 +55,22 @@ def entry(scope: Scope, verdict: Verdict) -> str:
         f"align_dkim {_ALIGNED[verdict.dkim_aligned]}",
         f"align_spf {_ALIGNED[verdict.spf_aligned]}",
         f"action {_ACTIONS[verdict.status]}",
-        *_arc(auth.arc),
+        *_arc(auth.arc, as_json=scope.services.config.main.dmarc_history_json),
     ]
     return "".join(f"{_one_line(line)}\n" for line in lines)
 
 
-def _arc(arc: ArcResult | None) -> list[str]:
+def _arc(arc: ArcResult | None, *, as_json: bool) -> list[str]:
+    """In the form of Exim 4.99, or (`dmarc_history_json`) in JSON: what Exim writes makes opendmarc-import 1.4 stop."""
     state = arc.state if arc is not None else ""
     result = {"pass": 0, "fail": 7}.get(state, _UNKNOWN)
     sets = arc.sets if arc is not None and state == "pass" else []
+    policy = 0 if state == "pass" else 1
+    if as_json:
+        fields = [{"i": s.instance, "d": str(s.domain), "s": str(s.selector), "ip": str(s.remote_ip)} for s in sets]
+        return [f"arc {result}", f"arc_policy {policy} json:{json.dumps(fields)}"]
     shown = ", ".join(f'("i":{s.instance}, "d":"{s.domain}", "s":"{s.selector}", "ip":"{s.remote_ip}")' for s in sets)
-    return [f"arc {result}", f"arc_policy {0 if state == 'pass' else 1} json[ {shown}{' ' if shown else ''}]"]
+    return [f"arc {result}", f"arc_policy {policy} json[ {shown}{' ' if shown else ''}]"]
 
 
 def _one_line(text: str) -> str:
