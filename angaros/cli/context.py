@@ -66,6 +66,7 @@ def open_context(call: Invocation) -> Context:
         services = open_services(config, site, harness, _fork_courier, debug=call.debug)
     except ValueError as error:
         raise UsageError(f"exim: {error}") from None
+    services.run.deliver_now = call.delivery == "foreground"
     if call.verbose and call.debug is None:
         verbose(services)
     if purged and harness is None:

@@ -16,7 +16,6 @@ MISSING: dict[str, str] = {
     "main.queue_fast_ramp": _LATER,
     "main.queue_run_max": _LATER,
     "pipe.use_classresources": _LATER,
-    "smtp.host_name_extract": _LATER,
 }
 """`prefix.option` -> why; the prefix is `main`, `router`, `transport`, `authenticator` or a driver."""
 

@@ -443,13 +443,14 @@ class Submitter:
     ) -> str:
         """See the interface."""
         services = self.services
+        at_once = services.harness is not None and (services.run.deliver_now or not accept.queue_by_option(services))
         options = Submission(
             caller=self._caller(as_root) if owner is None else self._user(owner),
             sender=sender or "<>",
             recipients=list(recipients or ()),
             extract_recipients=recipients is None,
             dot_ends=False,
-            delivery="foreground" if services.harness is not None and not accept.queue_by_option(services) else "",
+            delivery="foreground" if at_once else "",
             internal_error_message=not sender,
         )
         options.claims.message_reference = reference or None

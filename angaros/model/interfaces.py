@@ -493,6 +493,8 @@ class RunState:
     """-N."""
     host_checking_callout: bool = False
     """-bhc."""
+    deliver_now: bool = False
+    """-odi or -odf: what a delivery creates (bounces) is delivered at once too."""
     mua_failed: bool = False
     """`mua_wrapper`: the delivery went wrong; the exit status says so."""
     deliveries_open: int = 0

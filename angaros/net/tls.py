@@ -83,6 +83,15 @@ class TlsSettings:
     """False only in Exim's test mode: OCSP responses are valid whatever their dates."""
 
 
+@dataclass(frozen=True, slots=True)
+class Resumable:
+    """A session of before, and what was found out about the peer when it was new."""
+
+    session: bytes
+    ocsp: int
+    verified: bool
+
+
 @dataclass(slots=True)
 class TlsHooks:
     """What one connection adds to its context."""
@@ -95,10 +104,8 @@ class TlsHooks:
     """Client: the server's certificate must be for one of these; empty: not checked."""
     tlsa: Sequence[tuple[int, int, int, bytes]] = ()
     """Client: DANE records; they replace all other verification."""
-    session: bytes = b""
+    resumable: Resumable | None = None
     """Client: a session to resume."""
-    resumable_ocsp: int = 0
-    """Client: the certificate status that was found when that session was new."""
 
 
 @dataclass(slots=True)

@@ -44,6 +44,8 @@ class TlsEngine:
         self.refused_alpn = ""
         """Server: why the protocols that the client offered are not good; the connection ends after the handshake."""
         self.dane_verified = False
+        self.resumed_verified: bool | None = None
+        """Client: whether the peer of a resumed session had been verified; None: it is a new session."""
         self.seen: dict[int, Any] = {}
         """Certificates by depth that OpenSSL has shown during verification."""
         self.requested_name = ""
@@ -89,8 +91,8 @@ class TlsEngine:
         if settings.request_ocsp or settings.require_ocsp:
             self.ocsp = ocsp.NOT_RESPONDED
             connection.request_ocsp()
-        if self.context.hooks.session:
-            openssl_extra.use_session(connection, self.context.hooks.session)
+        if self.context.hooks.resumable is not None:
+            openssl_extra.use_session(connection, self.context.hooks.resumable.session)
         if self.context.hooks.tlsa:
             connection.set_verify(SSL.VERIFY_PEER, verify_by_dane)
 
@@ -175,8 +177,12 @@ class TlsEngine:
     def _judge_after_handshake(self) -> None:
         """What can only be said when the chain is known."""
         settings = self.context.settings
-        if self.context.hooks.session and self.ocsp == ocsp.NOT_RESPONDED and openssl_extra.session_reused(self.connection):
-            self.ocsp = self.context.hooks.resumable_ocsp or self.ocsp  # a resumed session has no new staple
+        before = self.context.hooks.resumable
+        if before is not None and openssl_extra.session_reused(self.connection):  # it shows no certificate, no staple
+            self.resumed_verified = before.verified
+            self.dane_verified = before.verified and bool(self.context.hooks.tlsa)
+            if self.ocsp == ocsp.NOT_RESPONDED:
+                self.ocsp = before.ocsp or self.ocsp
         if self.context.hooks.tlsa and not self.check_dane(self.peer_chain()):
             raise TlsError(self.where, "error:0A000086:SSL routines::certificate verify failed")
         if settings.require_ocsp and self.ocsp == ocsp.NOT_RESPONDED:
@@ -268,7 +274,7 @@ class TlsEngine:
         own = connection.get_certificate()
         settings = self.context.settings
         resumed = openssl_extra.session_reused(connection)
-        verified = peer is not None and settings.verify != VERIFY_NO and not self.problems
+        verified = peer is not None and settings.verify != VERIFY_NO and not self.problems and self.resumed_verified is not False
         return TlsFacts(
             version=version,
             cipher=f"{version}:{name}:{bits}",
@@ -295,7 +301,7 @@ class TlsEngine:
         """Bits 0-4: support built, client requested a ticket, client offered a session, server issued a ticket, resumed."""
         if not self.context.settings.resumption:
             return 1 if not resumed else 0x15
-        offered = bool(self.context.hooks.session) or resumed
+        offered = self.context.hooks.resumable is not None or resumed
         return 1 | 2 | (4 if offered else 0) | (16 if resumed else 8)
 
     def _channel_binding(self, version: str, resumed: bool) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from angaros.hints import wait
 from angaros.model.errors import Why
 from angaros.smtp.client import ClientFailure, EarlyFailure
-from angaros.transports import smtp_cache
+from angaros.transports import smtp_cache, smtp_resumption
 from angaros.transports.smtp_cache import may_be_kept
 from angaros.transports.smtp_hosts import RetryState, SetupError, waiting_key
 from angaros.transports.smtp_send import HOST, Copy, Item, StaleSession, fresh_result, host_text, send, via
@@ -158,7 +158,8 @@ class OneHost:
         if failure.log_host:
             where = host_text(copy, self.host.name, self.host.address, self.port)
             copy.attempt.log_both(f"{where}{' ' if failure.connecting else ': '}{text}")
-        copy.waiting[self._waiting_key()] = None
+        if not failure.message_error:
+            copy.waiting[self._waiting_key()] = None
         pending = copy.pending()
         for item in pending:
             if failure.session is not None and failure.show_host:
@@ -188,7 +189,7 @@ class OneHost:
             message_error = any(key == state.message_key and action == "update" for key, action, *_ in item.result.retries)
             if state.message_known and not message_error:
                 item.result.retries.append((state.message_key, "delete", 0, 0, ""))
-        opener.save_session(session)
+        smtp_resumption.keep(session, self.scope)
         if good and not self._keep(session, opener, delivered):
             session.close()
 

@@ -19,7 +19,7 @@ from angaros.model.tls import TlsFacts
 from angaros.net.sockets import BindError
 from angaros.net.tls import TlsError, pem_of
 from angaros.smtp.client import CLOSED, REPLY, ClientFailure, ClientReply, EarlyFailure, SmtpClient, Timeouts
-from angaros.transports import smtp_auth
+from angaros.transports import smtp_auth, smtp_resumption
 from angaros.transports.smtp_early import CLEAR, CRYPTED, EarlyPipe
 from angaros.transports.smtp_hosts import SetupError, protocol_of, source_address
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
@@ -37,7 +37,6 @@ NO_LIMIT = 86400.0
 """Seconds, for a `connect_timeout` of 0: the system gives up before."""
 RTEF_CONNECT = 0x100
 """Bit of more_errno: the time-out was while connecting (see hints.retry)."""
-RESUME_DATABASE = "tls"
 
 
 class SessionFailure(Exception):
@@ -85,6 +84,8 @@ class SmtpSession:
     """Messages sent."""
     early: bool = False
     """Commands went out before the greeting, or before the answer to EHLO."""
+    resume_key: str = ""
+    """Where its TLS session is kept for resumption; "" when it is not."""
     reused: bool = False
     tls: TlsFacts | None = None
     authenticator: str = ""
@@ -121,7 +122,6 @@ class Opener:
         self.port = port
         self.plan = plan
         self.scope = scope
-        self._resumable_ocsp = 0
         self.clear = False
         """TLS has failed before: go without."""
         avoid = any(
@@ -333,8 +333,11 @@ class Opener:
     def _handshake(self, session: SmtpSession) -> None:
         stream = session.stream
         try:
-            context, sni = client_context(self.instance, self.host, self.plan, self.scope, self._saved_session())
-            context.hooks.resumable_ocsp = self._resumable_ocsp
+            context, sni = client_context(self.instance, self.host, self.plan, self.scope)
+            if context.settings.resumption:
+                name = smtp_resumption.server_name(self.instance, session.client.hello_reply.text, self.scope)
+                session.resume_key = smtp_resumption.key_of(context, self.host, self.port, sni, name)
+                smtp_resumption.offer(context, session.resume_key, self.scope)
             if self.options.event_action:
                 context.hooks.on_certificate = self._certificate_event
             facts = stream.start_tls(context, server_name=sni, timeout=self.options.command_timeout)
@@ -384,28 +387,6 @@ class Opener:
     def _log(self, text: str) -> None:
         message_id = self.scope.message.id if self.scope.message is not None else ""
         self.scope.services.log.write(text, message_id=message_id)
-
-    def _resume_key(self) -> str:
-        return f"{self.host.address}:{self.port}:{self.instance.name}"
-
-    def _saved_session(self) -> bytes:
-        if not listed(self.options.tls_resumption_hosts, "tls_resumption_hosts", self.host, self.scope):
-            return b""
-        record = self.scope.services.hints.get(RESUME_DATABASE, self._resume_key()) or {}
-        self._resumable_ocsp = int(record.get("ocsp", 0))
-        try:
-            return bytes.fromhex(record["session"])
-        except (KeyError, ValueError):
-            return b""
-
-    def save_session(self, session: SmtpSession) -> None:
-        """Keep what a later connection needs to resume this TLS session."""
-        if session.tls is None or not listed(self.options.tls_resumption_hosts, "tls_resumption_hosts", self.host, self.scope):
-            return
-        engine = session.stream.tls_engine()  # type: ignore[attr-defined]
-        data = engine.session() if engine is not None else b""
-        if data:
-            self.scope.services.hints.put(RESUME_DATABASE, self._resume_key(), {"session": data.hex(), "ocsp": session.tls.ocsp})
 
     def _read_limits(self, session: SmtpSession) -> None:
         """RFC 9422: LIMITS MAILMAX=n RCPTMAX=n RCPTDOMAINMAX=n."""

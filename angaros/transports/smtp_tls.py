@@ -93,13 +93,12 @@ def _fail_event(instance: DriverInstance[Any], result_type: str, scope: Scope) -
     raise_event(instance.options.event_action, "dane:fail", result_type, scope)
 
 
-def client_context(
-    instance: DriverInstance[Any], host: Host, plan: TlsPolicy, scope: Scope, session: bytes = b""
-) -> tuple[TlsContext, str]:
+def client_context(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, scope: Scope) -> tuple[TlsContext, str]:
     """The context for the handshake, and the SNI. Raises `net.tls.TlsError`."""
     options, services = instance.options, scope.services
     harness = services.harness
     danes = bool(plan.tlsa)
+    scope.local["tls_out_tlsa_usage"] = str(dane.usage_bits(plan.tlsa))
     authorities = expand_setting(options.tls_verify_certificates, "tls_verify_certificates", scope)
     settings = TlsSettings(
         server=False,
@@ -121,7 +120,6 @@ def client_context(
     hooks = TlsHooks(
         check_names=_names(instance, host, danes, scope),
         tlsa=plan.tlsa,
-        session=session if settings.resumption else b"",
     )
     sni = str(host.name) if danes else expand_setting(options.tls_sni, "tls_sni", scope)
     return context.with_hooks(hooks), sni
