@@ -195,6 +195,17 @@ def test_a_tainted_name_opens_no_file(world: PolicyWorld) -> None:
     assert world.log.panics[0].startswith("Tainted filename '")
 
 
+def test_a_domain_from_the_message_opens_no_file(world: PolicyWorld) -> None:
+    """The classic dkim_domain = ${domain:$h_from:}: tainted, and so is what is made of it."""
+    world.receive("From: a@sel\n")
+    values = {"dkim_domain": "${domain:${address:$h_from:}}", "dkim_private_key": f"{world.directory}/$dkim_domain.key"}
+    assert plan(world, **values).requests == []
+    assert world.log.panics[0].startswith("Tainted filename '")
+    world.log.panics.clear()
+    values["dkim_private_key"] = f"${{lookup{{$dkim_domain.key}}dsearch,ret=full{{{world.directory}}}}}"
+    assert plan(world, **values).log_text() == "sel:sel" and world.log.panics == []
+
+
 def test_canon_and_times(world: PolicyWorld) -> None:
     [one] = plan(world, dkim_canon="odd", dkim_timestamps="600", dkim_identity="u@$dkim_domain", dkim_hash="sha512").requests
     assert world.log.lines == ["DKIM: unknown canonicalization method 'odd', defaulting to 'relaxed'."]
