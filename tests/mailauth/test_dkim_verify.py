@@ -119,6 +119,9 @@ def status(line: str, record: list[str] | None, body: bytes = BODY, limits: Limi
         ("v=1; ", "", ("invalid", "syntax")),
         ("d=sender.example", "d=", ("invalid", "syntax")),
         ("s=sel", "s=", ("invalid", "syntax")),
+        ("s=sel", "s=a..b", ("invalid", "syntax")),
+        ("s=sel", "s=a/b", ("invalid", "syntax")),
+        ("d=sender.example", "d=sender(.example", ("invalid", "syntax")),
         ("h=Subject:From", "h=", ("invalid", "syntax")),
         ("c=relaxed/relaxed", "c=odd", ("invalid", "syntax")),
         ("q=dns/txt", "q=post", ("invalid", "syntax")),
@@ -253,6 +256,15 @@ def test_the_signature_is_left_out_of_what_it_signs() -> None:
 def test_junk_is_no_signature() -> None:
     assert parse_signature("DKIM-Signature: hello").problem == "syntax"
     assert parse_signature("DKIM-Signature: v=1; a=rsa-sha256; d=x; s=y; h=from; b=!!").problem == "syntax"
+
+
+def test_nothing_odd_gets_into_logs_and_headers() -> None:
+    found = parse_signature(
+        "DKIM-Signature: v=1; a=rsa-\x01sha256; d=x\x1b[1m.y; s=a\x00b\r\n c; i=\x07@x; h=from; b=AAAA; bh=AAAA"
+    )
+    found.status, found.reason = "invalid", found.problem
+    assert (found.domain, found.selector, found.algorithm, found.identity) == ("x?[1m.y", "a?bc", "rsa-?sha256", "?@x")
+    assert result(found).isprintable() is False and not set(result(found)) & set(map(chr, (*range(9), 11, 12, 13, 27)))
 
 
 def test_private_keys_are_not_shown() -> None:

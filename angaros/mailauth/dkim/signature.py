@@ -23,6 +23,10 @@ NO_LIMIT = 9999999999999
 MAX_NUMBER = 12
 """Digits of t=, x= (RFC 6376 3.5: 12), and of l= (76 there; no message has 10^12 octets)."""
 
+_DOMAIN = re.compile(r"[A-Za-z0-9_\-\x80-\xff]+(?:\.[A-Za-z0-9_\-\x80-\xff]+)*\.?\Z")
+"""d=, s=: domain names, internationalised ones as A-labels or UTF-8. # RFC 6376 3.5, RFC 8616 4"""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
 _B_VALUE = re.compile(r"(?:(?<=;)|\A)([ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 
 
@@ -85,7 +89,7 @@ def parse_signature(line: str) -> Signature:
     if tags.get("v") != "1":  # RFC 6376 3.5, v=
         found.problem = "version" if "v" in tags else "syntax"
     read_canon(found, tags.get("c", "simple/simple"))
-    found.identity = without_white(tags.get("i", ""))
+    found.identity = _shown(tags.get("i", ""))
     _read_numbers(found)
     if "q" in tags and "dns/txt" not in split_colons(tags["q"].lower()):
         found.problem = found.problem or "syntax"
@@ -97,16 +101,22 @@ def parse_signature(line: str) -> Signature:
 def read_common(found: Signature, *, sealed: bool = False) -> None:
     """The tags that ARC has too: a, b, bh, d, s, h; `sealed`: h= is not needed."""
     tags = found.tags
-    found.domain = without_white(tags.get("d", "")).lower()
-    found.selector = without_white(tags.get("s", ""))
-    found.algorithm = without_white(tags.get("a", "")).lower()
+    found.domain = _shown(tags.get("d", "")).lower()
+    found.selector = _shown(tags.get("s", ""))
+    found.algorithm = _shown(tags.get("a", "")).lower()
     found.key_type, _, found.digest = found.algorithm.partition("-")
     found.headers = split_colons(tags.get("h", ""))
     found.signature = _base64(tags.get("b", ""))
     found.body_hash = _base64(tags.get("bh", ""))
+    names = _DOMAIN.match(found.domain) and _DOMAIN.match(found.selector)
     needed = (found.domain, found.selector, found.algorithm, found.signature, sealed or found.headers)
-    if not all(needed) or found.digest not in HASHES or found.key_type not in ("rsa", "ed25519"):
+    if not names or not all(needed) or found.digest not in HASHES or found.key_type not in ("rsa", "ed25519"):
         found.problem = "syntax"
+
+
+def _shown(text: str) -> str:
+    """A value that goes into logs and header lines: no white space, no control characters."""
+    return _CONTROL.sub("?", without_white(text))
 
 
 def _base64(text: str) -> bytes:
