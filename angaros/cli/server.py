@@ -147,9 +147,17 @@ class Server:
         """`daemon started: ...` (Exim's words; tools look for them)."""
         from angaros import EXIM_VERSION
 
+        if self.call.inetd_wait:
+            return f"exim {EXIM_VERSION} daemon started: pid={os.getpid()}, launched with listening socket, {self._wait_text()}"
         runs = [run_text(run) for run in self.call.queue_runs]
         queue = ", ".join(runs) if runs else "no queue runs"
         return f"exim {EXIM_VERSION} daemon started: pid={os.getpid()}, {queue}, {listen.describe(self.listeners)}"
+
+    def _wait_text(self) -> str:
+        from angaros.config.values import show_time
+
+        seconds = self.call.inetd_wait_timeout
+        return f"with {show_time(seconds)} wait timeout" if seconds else "with no wait timeout"
 
     def process_text(self) -> str:
         """For `exiwhat`: `daemon(4.99): -q30m, listening ...`."""
@@ -207,7 +215,7 @@ def start_daemon(context: Context) -> int:
         print(NO_DAEMON, file=sys.stderr)
         return 1
     try:
-        passed = supervisor.passed_sockets()
+        passed = supervisor.inherited_socket() if call.inetd_wait else supervisor.passed_sockets()
         sockets = server.adopt(passed) if passed else server.bind(config)
     except ConfigError as error:
         log.write(str(error), panic=True)
@@ -219,7 +227,7 @@ def start_daemon(context: Context) -> int:
 
     remove_orphans(config.main.spool_directory or context.site.spool_directory)
     ready = -1
-    if not call.foreground:
+    if not call.foreground and not call.inetd_wait:
         ready = _background()
     path = server.courier_path(config)
     server.courier_listener = open_socket(path, config.exim_uid, config.exim_gid)
@@ -232,8 +240,10 @@ def start_daemon(context: Context) -> int:
         workers=worker_count(config),
         queue_runs=call.queue_runs,
         describe=server.process_text,
+        idle_limit=(call.inetd_wait_timeout or 0) if call.inetd_wait else 0,
     )
     pid_path = call.pid_file or config.main.pid_file_path or f"{config.main.spool_directory}/exim-daemon.pid"
+    keeps_pid_file = bool(call.pid_file) or not call.inetd_wait
 
     def started() -> None:
         if config.main.tls_advertise_hosts and not config.main.tls_certificate:
@@ -242,7 +252,8 @@ def start_daemon(context: Context) -> int:
         for warning in config.warnings:
             log.write(warning)
         try:
-            write_pid(pid_path)
+            if keeps_pid_file:
+                write_pid(pid_path)
         except OSError as error:
             log.write(f"failed to open pid file {pid_path}: {error.strerror}", panic=True)
         if ready >= 0:

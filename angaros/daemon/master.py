@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from angaros.config.config import Config
 from angaros.daemon import process_info, supervisor
 from angaros.daemon.control import Channel, pair
-from angaros.daemon.shared import SharedCounters
+from angaros.daemon.shared import CONNECTIONS, SERIAL, SharedCounters
 from angaros.model.errors import ConfigError
 from angaros.model.interfaces import Log
 from angaros.model.queue_run import QueueRun
@@ -79,6 +79,8 @@ class Master:
     stopping: bool = False
     describe: Callable[[], str] = lambda: "daemon"
     """For `exiwhat`."""
+    idle_limit: int = 0
+    """-bw<time>: leave after so many seconds without a connection; 0 never."""
 
     def __post_init__(self) -> None:
         # Twice as many slots as workers: during a reload old and new ones live side by side.
@@ -88,6 +90,8 @@ class Master:
         self._timetable = [Timetable(run) for run in self.queue_runs]
         self._reload = False
         self._restart: list[tuple[float, str, int]] = []
+        self._idle_since = time.monotonic()
+        self._connections_seen = 0
 
     # --- Life ---------------------------------------------------------------------------------------------------------
 
@@ -131,6 +135,16 @@ class Master:
             self.reload()
         self._start_due()
         self._run_queues()
+        if self.idle_limit:
+            self._leave_when_idle()
+
+    def _leave_when_idle(self) -> None:
+        """inetd will listen again. Exim spec 5.3, -bw"""
+        seen, now = self.counters.total(SERIAL), time.monotonic()
+        if self.counters.total(CONNECTIONS) or seen != self._connections_seen:
+            self._connections_seen, self._idle_since = seen, now
+        elif now - self._idle_since >= self.idle_limit:
+            self.stopping = True
 
     def _drain_wakeups(self) -> None:
         try:
@@ -140,7 +154,8 @@ class Master:
 
     def _wait_time(self) -> float:
         moments = [entry.due for entry in self._timetable] + [when for when, _, _ in self._restart]
-        return max(0.0, min(moments) - time.monotonic()) if moments else 3600.0
+        wait = max(0.0, min(moments) - time.monotonic()) if moments else 3600.0
+        return min(wait, 1.0) if self.idle_limit else wait
 
     # --- Children -----------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
+from angaros.model.errors import ConfigError
+
 FIRST_PASSED_FD = 3
 """sd_listen_fds(3): passed sockets start here."""
 
@@ -36,3 +38,19 @@ def passed_sockets() -> list[socket.socket]:
         if channel.type == socket.SOCK_STREAM:
             found.append(channel)
     return found
+
+
+def inherited_socket() -> list[socket.socket]:
+    """-bw: inetd's listening socket is standard input. Exim spec 5.3; raises ConfigError when it is none."""
+    try:
+        channel = socket.socket(fileno=os.dup(0))
+        listening = channel.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError:
+        listening = 0
+    if not listening:
+        raise ConfigError("-bw: standard input is not a listening socket")
+    channel.set_inheritable(False)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
+    return [channel]

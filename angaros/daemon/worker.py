@@ -28,7 +28,7 @@ from angaros.daemon.listen import Listener, backlog_of
 from angaros.daemon.looped import new_loop
 from angaros.daemon.privilege import become
 from angaros.daemon.process_info import path_of, write_lines
-from angaros.daemon.shared import CONNECTIONS, DELIVERIES, QUEUE_RUNS, SharedCounters
+from angaros.daemon.shared import CONNECTIONS, DELIVERIES, QUEUE_RUNS, SERIAL, SharedCounters
 from angaros.model.errors import PanicError
 from angaros.model.interfaces import Log, Services
 from angaros.model.message import Message
@@ -193,6 +193,7 @@ class Worker:
             self.connections += 1
             self.activities[stream] = f"handling incoming connection from [{host}]"
             counters.add(slot, CONNECTIONS)
+            counters.add(slot, SERIAL)
             counters.add_host(slot, host, 1)
             try:
                 session = Session(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,13 +20,13 @@ def start(services: Services, words: Sequence[str], key: str, selection: str | N
     `selection`: what `exim -R` is to look for; None: run `words`, without a shell. Raises OSError when nothing can be started."""
     if key and not enter(services, key, 1):
         return False
+    if selection is None:
+        services.waiter.in_thread(lambda: _command(services, words, key))
+        return True
 
     def run() -> None:
         try:
-            if selection is None:
-                _command(services, words)
-            else:
-                _queue_run(services, selection)
+            _queue_run(services, selection)
         finally:
             if key:
                 leave(services, key)
@@ -33,11 +35,18 @@ def start(services: Services, words: Sequence[str], key: str, selection: str | N
     return True
 
 
-def _command(services: Services, words: Sequence[str]) -> None:
-    try:
-        services.waiter.run_command([str(word) for word in words], env=dict(os.environ))
-    except OSError as error:
-        services.log.write(f'exec of "{words[0]}" (ETRN) failed: {error.strerror}', panic=True)
+def _command(services: Services, words: Sequence[str], key: str) -> None:
+    """In a process that outlives us. The client is told nothing of a program that is not there, as with Exim."""
+    program = str(words[0])
+    if not os.access(program, os.X_OK):
+        if key:
+            leave(services, key)
+        why = "Permission denied" if os.path.exists(program) else "No such file or directory"
+        services.log.write(f'exec of "{program}" (ETRN) failed: {why}', panic=True)
+        return
+    directory = getattr(services.hints, "directory", "")
+    command = [sys.executable, "-m", "angaros.inbound.etrn_child", directory, key, *(str(word) for word in words)]
+    subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _queue_run(services: Services, selection: str) -> None:
