@@ -45,7 +45,7 @@ POINTS: dict[str, Point] = {
         Point("quit", "QUIT", "acl_smtp_quit", _ACCEPT, code=221, accept_code=221),
         Point("notquit", "NOTQUIT", "acl_smtp_notquit", _ACCEPT, code=421, accept_code=421),
         Point("etrn", "ETRN", "acl_smtp_etrn", _DENY, code=458),
-        Point("atrn", "ATRN", "acl_smtp_atrn", _DENY),
+        Point("atrn", "ATRN", "acl_smtp_atrn", _DENY, code=450),
         Point("expn", "EXPN", "acl_smtp_expn", _DENY),
         Point("vrfy", "VRFY", "acl_smtp_vrfy", _DENY, code=252),
         Point("wellknown", "WELLKNOWN", "acl_smtp_wellknown", _DENY),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from angaros.config.harness import Harness
     from angaros.model.interfaces import Courier, Services
 
-ADMIN_MODES = frozenset({"daemon", "bmalware"})
+ADMIN_MODES = frozenset({"atrn", "daemon", "bmalware"})
 """Modes for administrators only, whatever the options say."""
 
 CHECKS = frozenset({"be", "bF", "bf", "bh", "bP", "brt", "brw", "bt", "bv", "bvs"})

@@ -29,6 +29,8 @@ class Invocation:
     listen_override: str | None = None
     pid_file: str | None = None
     no_notifier: bool = False
+    atrn_host: str = ""
+    atrn_domains: str = ""
     inetd_wait: bool = False
     inetd_wait_timeout: int | None = None
     tls_on_connect: bool = False

@@ -77,6 +77,7 @@ DOING = {
 """What each mode says to `exiwhat`."""
 
 MODES: dict[str, tuple[str, str]] = {
+    "atrn": ("smtp", "fetch_mail"),
     "be": ("probes", "expand_strings"),
     "bF": ("filter_test", "test_filter"),
     "bf": ("filter_test", "test_filter"),

@@ -156,11 +156,18 @@ def _oB(call: Invocation, argument: str, rest: Arguments) -> None:
         call.max_messages = 1
 
 
+def _atrn(call: Invocation, argument: str, rest: Arguments) -> None:
+    call.mode = "atrn"
+    call.atrn_host = _value("", rest, argument)
+    call.atrn_domains = _value("", rest, argument)
+
+
 EXACT: dict[str, Parser] = {
     "--help": _mode("help"),
     "--version": _mode("bV"),
     "-Ac": _ignore,
     "-Am": _ignore,
+    "-atrn": _atrn,
     "-bd": _daemon(False),
     "-bdf": _daemon(True),
     "-be": _mode("be"),

@@ -52,3 +52,14 @@ def host_check(context: Context) -> int:
         become(context.services.config.exim_uid, context.services.config.exim_gid)
     sys.stdout.flush()
     return serve_stdio(context.services, options)
+
+
+def fetch_mail(context: Context) -> int:
+    """-atrn: the mail of some domains from a provider, over a connection that it turns around."""
+    from angaros.cli.start_delivery import install
+    from angaros.daemon.privilege import become_root
+    from angaros.inbound.atrn import fetch
+
+    become_root()
+    install(context)
+    return fetch(context.services, context.call.atrn_host, context.call.atrn_domains, session_options(context))

@@ -113,6 +113,9 @@ def _deliver_one(
 def _attempt(services: Services, message: Message, lock: SpoolLock | None, options: DeliverOptions) -> Attempt:
     scope = Scope(services, session=message.session, message=message)
     scope.where = "delivery"
+    if options.turned is not None:
+        scope.state.update(atrn_mode="P", atrn_host=options.turned.host)
+        scope.turned = options.turned
     msglog = message.effects.caches.pop("message_log", None) or services.store.message_log(message.id, message.queue_name)
     attempt = Attempt(services, message, lock, options, scope, msglog, started=services.clock.now())
     message.first_delivery, message.queue_running = message.deliver_firsttime, options.queue_run

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from angaros.model.turned import Turned
+
 
 @dataclass(frozen=True, slots=True)
 class DeliverOptions:
@@ -31,6 +33,8 @@ class DeliverOptions:
     continued: bool = False
     """Goes over a connection that the message before it has left open."""
     mua_wrapper: bool = False
+    turned: Turned | None = None
+    """ATRN: the connection that SMTP goes over."""
     age: int = -1
     """Test mode: seconds that the message pretends to have waited; -1: as it is."""
 

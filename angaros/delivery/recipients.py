@@ -5,7 +5,8 @@ from __future__ import annotations
 from angaros.delivery.attempt import Attempt, Fate
 from angaros.delivery.done import mark_done
 from angaros.delivery.settle import fail, routing_result
-from angaros.model.delivery import Delivery
+from angaros.model.delivery import Delivery, DeliveryResult
+from angaros.model.errors import Why
 from angaros.model.events import delivery_event
 from angaros.model.message import Recipient
 from angaros.model.text import taint
@@ -18,9 +19,14 @@ def take_recipients(attempt: Attempt, failure: str = "") -> None:
     """Queue every recipient that is not done; with `failure` each fails with that text."""
     message = attempt.message
     loop = not failure and _is_looping(attempt)
+    turned = attempt.options.turned
     for number, recipient in enumerate(message.recipients):
         delivery = delivery_for(attempt, recipient, number)
         if delivery.unique in message.non_recipients:
+            continue
+        if turned is not None and delivery.domain not in turned.domains:
+            result = DeliveryResult("defer", message="not for this ATRN client", basic_errno=Why.LOCAL_ONLY)
+            attempt.deferred.insert(0, Fate(delivery, result))
             continue
         if failure and message.is_bounce:
             mark_done(attempt, delivery)  # bounces are just dropped

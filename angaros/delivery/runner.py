@@ -20,6 +20,7 @@ from angaros.model.errors import AngarosError
 from angaros.model.interfaces import Services
 from angaros.model.message import Message
 from angaros.model.queue_run import QueueRun
+from angaros.model.turned import Turned
 from angaros.routers.address import new_delivery
 
 CONCURRENCY = 200
@@ -48,28 +49,33 @@ def describe(request: QueueRun) -> str:
     return out
 
 
-def run_queue(services: Services, request: QueueRun) -> None:
-    """One run. Exim spec 5.3."""
+def run_queue(services: Services, request: QueueRun, turned: Turned | None = None) -> None:
+    """One run. Exim spec 5.3. `turned`: its mail goes over the connection of an ATRN client."""
     if services.config.main.dmarc_aggregate_reports:
         from angaros.mailauth.dmarc_aggregate import send_due
 
         send_due(services)
     named = f"'{request.queue_name}' " if request.queue_name else ""
     what = f"{named}queue run: pid={os.getpid()}{describe(request)}"
-    services.log.write(f"Start {what}", selector="queue_run")
+    services.log.write(f"Start {'ODMR ' if turned is not None else ''}{what}", selector="queue_run")
     if request.two_stage:
-        _Run(services, request, first_pass=True).go()
-    _Run(services, request, first_pass=False).go()
+        _Run(services, request, first_pass=True, turned=turned).go()
+    _Run(services, request, first_pass=False, turned=turned).go()
+    if turned is not None:
+        from angaros.transports.smtp_cache import close_turned
+
+        close_turned(services, turned)
     services.log.write(f"End {what}", selector="queue_run")
 
 
 class _Run:
     """One pass over the queue."""
 
-    def __init__(self, services: Services, request: QueueRun, *, first_pass: bool) -> None:
+    def __init__(self, services: Services, request: QueueRun, *, first_pass: bool, turned: Turned | None = None) -> None:
         self.services = services
         self.request = request
         self.first_pass = first_pass
+        self.turned = turned
         self.waiting: deque[str] = deque()
         self.abandoned = False
         self.selected = 0
@@ -81,7 +87,7 @@ class _Run:
         main = self.services.config.main
         ordered = main.queue_run_in_order or self.services.harness is not None
         self.waiting.extend(self._within(entry.message_id for entry in self._entries(ordered)))
-        workers = 1 if main.queue_run_in_order else CONCURRENCY
+        workers = 1 if main.queue_run_in_order or self.turned is not None else CONCURRENCY
         workers = min(workers, len(self.waiting))
         if workers:
             self.services.waiter.gather([self._work] * workers, workers)
@@ -150,6 +156,7 @@ class _Run:
             queue_run=True,
             first_pass=self.first_pass,
             local_only=request.local_only,
+            turned=self.turned,
             age=int(self.services.harness.queue_age(-1)) if self.services.harness is not None else -1,
         )
         try:

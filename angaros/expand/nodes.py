@@ -165,6 +165,9 @@ class Sequence_(Node):
         if len(text) > MAX_RESULT:
             raise fail(f"expansion result is longer than {MAX_RESULT} octets")
         if Tainted in map(type, parts):
+            first = parts[0]
+            if first[:1] == "<" and type(first) is str:
+                return Tainted(text).starting_with_ours()
             return Tainted(text)
         return text
 

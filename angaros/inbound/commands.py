@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from angaros.inbound import auth, chunks, data, etrn, hello, mail, query, rcpt, simple, starttls, xclient
+from angaros.inbound import atrn, auth, chunks, data, etrn, hello, mail, query, rcpt, simple, starttls, xclient
 from angaros.inbound.conversation import Handler
 
 HANDLERS: dict[str, Handler] = {
@@ -18,7 +18,7 @@ HANDLERS: dict[str, Handler] = {
     "EXPN": query.do_expn,
     "WELLKNOWN": query.do_wellknown,
     "ETRN": etrn.do_etrn,
-    "ATRN": etrn.do_atrn,
+    "ATRN": atrn.do_atrn,
     "XCLIENT": xclient.do_xclient,
     "RSET": simple.do_rset,
     "NOOP": simple.do_noop,

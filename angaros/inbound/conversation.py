@@ -57,6 +57,7 @@ class Advertised:
     xclient: bool = False
     wellknown: bool = False
     limits: bool = False
+    atrn: bool = False
     mechanisms: tuple[str, ...] = ()
     """Names of the authenticators (instances) that were advertised."""
 

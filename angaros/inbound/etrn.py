@@ -1,4 +1,4 @@
-"""ETRN and ATRN: a client asks for its mail. # RFC 1985, 2645; Exim spec 49.9"""
+"""ETRN: a client asks for its mail to be sent. # RFC 1985; Exim spec 49.8"""
 
 from __future__ import annotations
 
@@ -65,22 +65,3 @@ def _plan(c: Conversation, command_text: str | None, argument: str) -> tuple[lis
         words = [scope.expand(word) for word in command_text.split()]
     key = f"etrn-{hashlib.md5(octets(argument), usedforsecurity=False).hexdigest()}" if c.main.smtp_etrn_serialize else ""
     return words, key
-
-
-def do_atrn(c: Conversation, command: Command) -> None:
-    """Turn the connection around: the client becomes the server for its domains. Only for authenticated clients."""
-    if not c.session.sender_host_authenticated:
-        c.say("530 ATRN requires authentication")
-        return
-    if c.txn.sender_given:
-        c.protocol_error("protocol", 503, "", "ATRN is not permitted inside a transaction")
-        return
-    verdict = c.run_acl("atrn")
-    if verdict.outcome is not Outcome.ACCEPT:
-        refuse(c, "atrn", verdict, f"ATRN {command.argument}")
-        return
-    provide = c.services.hooks.atrn_provider
-    if provide is None:
-        c.say("502 ATRN is not available here")
-        return
-    provide(c, command.argument)

@@ -10,7 +10,7 @@ from angaros.inbound.limits import expanded_integer, message_size_limit
 from angaros.inbound.rejection import refuse
 from angaros.inbound.report import printable
 from angaros.logs.peer import host_and_ident
-from angaros.model.errors import ListDefer
+from angaros.model.errors import ExpansionError, ListDefer
 from angaros.model.outcome import Outcome
 from angaros.model.text import taint
 from angaros.smtp.grammar import helo_is_valid
@@ -172,7 +172,13 @@ def _dsn(c: Conversation) -> str:
 
 
 def _atrn(c: Conversation) -> str:
-    return "ATRN" if c.main.acl_smtp_atrn is not None and c.session.sender_host_authenticated else ""
+    """When the option is something for this session. # RFC 2645 5"""
+    text = c.main.acl_smtp_atrn
+    try:
+        c.advertised.atrn = bool(text and c.scope.expand(text).strip())
+    except ExpansionError as error:
+        c.log.write(f'failed to expand "{text}" (acl_smtp_atrn): {error}', panic=True)
+    return "ATRN" if c.advertised.atrn else ""
 
 
 def _etrn(c: Conversation) -> str:

@@ -2,7 +2,7 @@
 
 Laws:
 - `<x` at the start of a list names the separator, if x is a punctuation or control character. In a list that is tainted it is
-  ordinary text: outside data must not choose how the administrator's list is read.
+  ordinary text unless it is the administrator's own: outside data must not choose how the administrator's list is read.
 - A doubled printing separator is one character of data; a control character cannot be data.
 - White space around items is dropped; an empty item at the end is no item.
 """
@@ -21,9 +21,11 @@ _HOLE = "\uffff"
 def take_separator(text: str) -> tuple[str, str]:
     """The separator that `text` names (`<;`), "" when it names none, and the rest of the list."""
     head = text.lstrip(WHITE) if text[:1] in WHITE else text
-    if head == "<" and not is_tainted(text):
+    if head[:1] != "<" or (isinstance(text, Tainted) and not text.own_start):
+        return "", text
+    if head == "<":
         return "\0", ""
-    if head[:1] == "<" and (head[1:2] in _PUNCTUATION or head[1:2] in _CONTROL) and len(head) > 1 and not is_tainted(text):
+    if head[1:2] in _PUNCTUATION or head[1:2] in _CONTROL:
         return head[1], head[2:]
     return "", text
 

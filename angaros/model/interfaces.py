@@ -481,8 +481,6 @@ class Hooks:
     """Find `$sender_host_name` now."""
     queue_size: Callable[[], int] | None = None
     """`$queue_size`."""
-    atrn_provider: Callable[..., Any] | None = None
-    """Serve an ATRN command: send the queue over the turned connection. # RFC 2645"""
 
 
 @dataclass(slots=True)

@@ -14,12 +14,26 @@ if TYPE_CHECKING:
     from angaros.model.interfaces import Services
     from angaros.model.message import Message
     from angaros.model.session import Session
+    from angaros.model.turned import Turned
 
 
 class Scope:
     """Names and services at one point. Cheap to make; never shared between connections."""
 
-    __slots__ = ("services", "session", "message", "delivery", "host", "local", "state", "numeric", "where", "acl_depth", "depth")
+    __slots__ = (
+        "services",
+        "session",
+        "message",
+        "delivery",
+        "host",
+        "local",
+        "state",
+        "numeric",
+        "where",
+        "acl_depth",
+        "depth",
+        "turned",
+    )
 
     def __init__(
         self,
@@ -44,6 +58,8 @@ class Scope:
         self.where = ""
         """ACL point (`rcpt`, `data`, ...), else ""."""
         self.acl_depth = 0
+        self.turned: Turned | None = None
+        """ATRN: the connection that deliveries use."""
         self.depth = 0
         """Indentation of debugging lines (nested lists, ACLs)."""
 
@@ -60,6 +76,7 @@ class Scope:
         scope.numeric = self.numeric
         scope.where = self.where
         scope.acl_depth = self.acl_depth
+        scope.turned = self.turned
         scope.depth = self.depth
         return scope
 

@@ -17,9 +17,10 @@ from typing import SupportsIndex
 class Tainted(str):
     """Text that came from outside. Made by the hundred for every message, so that `str` itself makes it."""
 
-    __slots__ = ("_quoter",)
+    __slots__ = ("_own_start", "_quoter")
 
     _quoter: str
+    _own_start: bool
 
     @property
     def quoter(self) -> str:
@@ -28,6 +29,19 @@ class Tainted(str):
             return self._quoter
         except AttributeError:
             return ""
+
+    @property
+    def own_start(self) -> bool:
+        """Whether it begins with text of the administrator's: then a list may name its separator there."""
+        try:
+            return self._own_start
+        except AttributeError:
+            return False
+
+    def starting_with_ours(self) -> Tainted:
+        """The same, known to begin with the administrator's text."""
+        self._own_start = True
+        return self
 
     def __add__(self, other: str) -> Tainted:
         return Tainted(str.__add__(self, other))

@@ -18,6 +18,7 @@ from angaros.transports.smtp_hosts import source_address
 if TYPE_CHECKING:
     from angaros.model.interfaces import Services
     from angaros.model.scope import Scope
+    from angaros.model.turned import Turned
     from angaros.transports.smtp_session import Opener, SmtpSession
 
 IDLE = 3.0
@@ -114,6 +115,7 @@ def cache_key(opener: Opener) -> Key:
         source_address(opener.instance, host, scope),
         helo if "sending_" in helo else scope.expand(helo),  # the address of the connection itself decides nothing more
         scope.expand(sni),
+        id(scope.turned) if scope.turned is not None else 0,
     )
 
 
@@ -140,3 +142,14 @@ def _same_for_all(scope: Scope) -> bool:
 def close_all(services: Services) -> None:
     """End all idle sessions."""
     cache_of(services).close_old(float("inf"))
+
+
+def close_turned(services: Services, turned: Turned) -> None:
+    """End the session over a connection that ATRN has turned; nobody else may use it."""
+    cache = cache_of(services)
+    for key in [key for key in cache.entries if key[-1] == id(turned)]:
+        for entry in cache.entries.pop(key):
+            cache.count -= 1
+            entry.session.close(wait_for_quit=True)
+    if turned.stream is not None:  # nothing was sent
+        turned.stream.close()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from angaros.model.delivery import Host
     from angaros.model.interfaces import Stream
     from angaros.model.scope import Scope
+    from angaros.model.turned import Turned
 
 NO_LIMIT = 86400.0
 """Seconds, for a `connect_timeout` of 0: the system gives up before."""
@@ -96,13 +97,15 @@ class SmtpSession:
     proxy_port: int = 0
     used: set[str] = field(default_factory=set)
     limits: dict[str, int] = field(default_factory=dict)
+    turned: bool = False
+    """The connection came from the other side (ATRN): it is not closed under its feet."""
     on_close: Callable[[], None] | None = None
     """Called once, when the connection is closed."""
 
     def close(self, *, say_quit: bool = True, wait_for_quit: bool = False) -> None:
         """End it."""
         if say_quit and not self.stream.closed:  # type: ignore[attr-defined]
-            self.client.quit(wait=wait_for_quit)
+            self.client.quit(wait=wait_for_quit or self.turned)
         detail = self.client.trace_detail
         if detail is not None:
             detail("  SMTP(close)>>")
@@ -131,13 +134,16 @@ class Opener:
 
     def open(self) -> SmtpSession:
         """All steps. Raises `SessionFailure` or `SetupError`."""
-        stream, proxy = self._connect()
+        turned = self.scope.turned
+        stream, proxy = self._connect() if turned is None else (self._take_turned(turned), ("", 0))
         trace, detail = self._traces()
         timeouts = Timeouts(self.options.command_timeout, self.options.data_timeout, self.options.final_timeout)
         session = SmtpSession(SmtpClient(stream, timeouts, trace=trace), stream, self.host, self.port, self.plan)
         session.client.trace_detail = detail
         session.on_close = self.closed
         session.proxy_address, session.proxy_port = proxy
+        session.tls = turned.tls if turned is not None else None
+        session.turned = turned is not None
         self.scope.local["sending_ip_address"] = stream.local_address
         self.scope.local["sending_port"] = str(stream.local_port)
         try:
@@ -160,6 +166,14 @@ class Opener:
             session.close()
             raise
         return session
+
+    @staticmethod
+    def _take_turned(turned: Turned) -> Stream:
+        """The connection of an ATRN client; there is only one."""
+        stream, turned.stream = turned.stream, None
+        if stream is None:
+            raise _connect_failure(SessionFailure("", errno.ECONNREFUSED))
+        return stream
 
     def _traces(self) -> tuple[Callable[[str], None] | None, Callable[[str], None] | None]:
         """How -bhc and -v show the conversation: main lines, further lines."""
@@ -257,7 +271,7 @@ class Opener:
 
     def _start(self, session: SmtpSession) -> None:
         client = session.client
-        if self.plan.on_connect:
+        if self.plan.on_connect and session.tls is None:
             client.label = "TLS-on-connect"
             self._handshake(session)
         early = self.early.features(CRYPTED if self.plan.on_connect else CLEAR)
@@ -269,7 +283,7 @@ class Opener:
             self._connect_event(session)
         session.helo = self._helo()
         self._hello(session, early)
-        if not self.plan.on_connect:
+        if not self.plan.on_connect and session.tls is None:
             self._start_tls(session)
         self._read_limits(session)
         self._authenticate(session)

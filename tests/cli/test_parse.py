@@ -53,6 +53,7 @@ def call(*arguments: str) -> Invocation:
         (("--", "-not-an-option"), "arguments", ["-not-an-option"]),
         (("a", "-b"), "arguments", ["a", "-b"]),
         (("--help",), "mode", "help"),
+        (("-atrn", "provider.test", "a.test,b.test"), "atrn_domains", "a.test,b.test"),
         (("-Ac", "x"), "mode", ""),
         (("-Am", "x"), "mode", ""),
         (("-bF", "/f"), "system_filter_file", "/f"),
