@@ -130,7 +130,9 @@ class Opener:
         avoid = any(
             listed(getattr(self.options, name), name, host, scope) for name in ("hosts_avoid_esmtp", "hosts_avoid_pipelining")
         )
-        self.early = EarlyPipe(instance, host, port, scope, avoid=avoid or protocol_of(self.options) == "lmtp")
+        self.early = EarlyPipe(
+            instance, host, port, scope, avoid=avoid or scope.turned is not None or protocol_of(self.options) == "lmtp"
+        )
 
     def open(self) -> SmtpSession:
         """All steps. Raises `SessionFailure` or `SetupError`."""
