@@ -68,7 +68,8 @@ def queue(world: World, *recipients: str) -> None:
 @pytest.fixture
 def provider(make_world: Make) -> World:
     return make_world(
-        main="acl_smtp_atrn = ${if ={$received_port}{25}{probe}}\nacl_smtp_rcpt = accept\nauth_advertise_hosts = *\nqueue_only\nqueue_run_in_order",
+        main="acl_smtp_atrn = ${if ={$received_port}{25}{probe}}\nacl_smtp_rcpt = accept\nauth_advertise_hosts = *\n"
+        "queue_only\nqueue_run_in_order",
         acl=ACL,
         authenticators=AUTHENTICATOR,
         routers=ROUTERS,
