@@ -174,6 +174,7 @@ class Daemon:
                     return
             except OSError:
                 time.sleep(0.05)
+        self.stop()
         raise SystemExit("the daemon does not answer")
 
     def delivered(self) -> int:
