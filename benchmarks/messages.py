@@ -160,7 +160,9 @@ class Daemon:
         (top / "users").write_text("".join(f"u{n}: x\n" for n in range(100)))
         words = {"program": program, "user": USER, "group": entry.pw_gid, "top": top, "port": PORT, "hold": str(hold).lower()}
         (top / "exim.conf").write_text(CONFIG.format(**words))
-        self.process = subprocess.Popen([program, "-C", str(top / "exim.conf"), "-bdf"])
+        with open(top / "output", "wb") as output:
+            command = [program, "-C", str(top / "exim.conf"), "-bdf"]
+            self.process = subprocess.Popen(command, stdout=output, stderr=output)
         self._wait_for_port()
 
     def _wait_for_port(self) -> None:
