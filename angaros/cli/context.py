@@ -87,6 +87,13 @@ def only_test(services: Services) -> None:
         modes.testing = True
 
 
+def log_on_stderr(services: Services) -> None:
+    """Log entries go to standard error as they would stand in the log (-be, -brw)."""
+    modes = getattr(services.log, "modes", None)
+    if modes is not None:
+        modes.stderr_only = True
+
+
 def verbose(services: Services) -> None:
     """-v: log entries and SMTP dialogues are shown on standard error."""
     modes = getattr(services.log, "modes", None)

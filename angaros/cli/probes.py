@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from angaros.cli.context import Context, only_test, verbose
+from angaros.cli.context import Context, log_on_stderr, only_test, verbose
 from angaros.cli.output import write, write_line
 from angaros.model.scope import Scope
 from angaros.model.session import Session
@@ -31,7 +31,7 @@ def expand_strings(context: Context) -> int:
             return 1
         scope.message = context.services.store.load(call.set_message)
         scope.session = scope.message.session
-    only_test(context.services)
+    log_on_stderr(context.services)
     become_caller()
     main = context.config.main
     if main.perl_startup and (main.perl_at_start if call.perl_start is None else call.perl_start):
@@ -83,9 +83,7 @@ def rewrite_test(context: Context) -> int:
     if not context.call.arguments:
         print("exim: -brw needs an address", file=sys.stderr)
         return 1
-    modes = getattr(context.services.log, "modes", None)
-    if modes is not None:
-        modes.stderr_only = True
+    log_on_stderr(context.services)
     scope = Scope(context.services, Session())
     for address in context.call.arguments:
         for line in rewrite_test(address, scope):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from angaros.expand.language import Tables
 from angaros.expand.nodes import Cond, Node, fail
 from angaros.expand.parser import Parser
-from angaros.model.errors import AngarosError, ExpansionError, LookupDefer
+from angaros.model.errors import AngarosError, ExpansionError, LookupDefer, PanicError
 from angaros.model.text import Tainted
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Engine:
             raise refuse_to_expand(text, scope)
         try:
             return (self._trees.get(text) or self.tree(text)).eval(scope)
-        except ExpansionError:
+        except (ExpansionError, PanicError):
             raise
         except RecursionError:
             raise fail("expansion is nested too deeply") from None
@@ -95,7 +95,7 @@ class Engine:
             self._conditions[text] = condition
         try:
             return condition.eval(scope)
-        except ExpansionError:
+        except (ExpansionError, PanicError):
             raise
         except RecursionError:
             raise fail("expansion is nested too deeply") from None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from angaros.model.errors import ExpansionError
-from angaros.model.text import Tainted
+from angaros.model.text import Tainted, common_quoter, quoted_for
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -165,10 +165,11 @@ class Sequence_(Node):
         if len(text) > MAX_RESULT:
             raise fail(f"expansion result is longer than {MAX_RESULT} octets")
         if Tainted in map(type, parts):
+            made = quoted_for(text, common_quoter(parts))
             first = parts[0]
             if first[:1] == "<" and type(first) is str:
-                return Tainted(text).starting_with_ours()
-            return Tainted(text)
+                return made.starting_with_ours()
+            return made
         return text
 
 

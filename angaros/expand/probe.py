@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from angaros.model.errors import AngarosError, ExpansionError
+from angaros.model.errors import AngarosError, ExpansionError, PanicError
 from angaros.model.text import taint
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Probe:
         scope = self._scope
         try:
             return scope.expand(text)
+        except PanicError:
+            raise
         except (AngarosError, RecursionError) as error:
             return _failed(error)
         finally:
@@ -67,6 +69,8 @@ class Probe:
             if node is not None:
                 try:
                     out.append(node.eval(scope))
+                except PanicError:
+                    raise
                 except (AngarosError, RecursionError) as error:
                     out.append(_failed(error))
                 if "value" in local:
@@ -213,9 +217,11 @@ def run(scope: Scope, arguments: Sequence[str], stdin: Any, write: Callable[[str
     pending: str | None = None
     for batch in _interactive() if terminal else _batches(stdin):
         out: list[str] = []
-        pending = probe.answer_all(batch, pending, out)
-        if out:
-            write(("\n" + prompt).join(out) + "\n" + prompt)
+        try:
+            pending = probe.answer_all(batch, pending, out)
+        finally:  # what came before a PanicError is seen
+            if out:
+                write(("\n" + prompt).join(out) + "\n" + prompt)
     if pending is not None:
         write((probe.answer(pending) or "") + "\n" + prompt)
     write("\n")

@@ -123,7 +123,8 @@ def concat(parts: Iterable[str]) -> str:
 
 def common_quoter(parts: Iterable[str]) -> str:
     """The quoting that all tainted parts have gone through; "" when they differ."""
-    quoters = {part.quoter for part in parts if isinstance(part, Tainted) and part}
+    tainted = [part for part in parts if isinstance(part, Tainted)]
+    quoters = {getattr(part, "_quoter", "") for part in [part for part in tainted if part] or tainted}
     return quoters.pop() if len(quoters) == 1 else ""
 
 

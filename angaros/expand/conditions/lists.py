@@ -8,7 +8,7 @@ from angaros.expand.conditions.compare import ascii_lower, read_arguments
 from angaros.expand.nodes import ITEM, BrokenCond, Cond, Node, fail, first_skip_error
 from angaros.expand.parser import Parser
 from angaros.lists.parse import split_list
-from angaros.model.errors import AngarosError, ExpansionError, ListDefer
+from angaros.model.errors import AngarosError, ExpansionError, ListDefer, PanicError
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -92,7 +92,7 @@ class MatchList(Cond):
             wrapped = fail(f'unable to complete match against "{items}": {str(error) or "NULL"}')
             wrapped.temporary = True
             raise wrapped from None
-        except ExpansionError:
+        except (ExpansionError, PanicError):
             raise
         except AngarosError as error:
             raise fail(f'unable to complete match against "{items}": {error}') from None
