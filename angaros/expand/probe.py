@@ -156,7 +156,7 @@ def _macros(scope: Scope, admin: bool) -> Macros:
     from angaros.config.macros import Macros
 
     known = scope.services.config.macros
-    found = Macros(lambda: {name: macro.value for name, macro in known.items() if macro.builtin})
+    found = Macros(scope.services.config.extra.get("builtins"))
     if admin:
         for name, macro in known.items():
             if macro.command_line:

@@ -50,7 +50,7 @@ class Mysql:
                 connection.close()
         try:
             connection = _connect(server)
-        except pymysql.err.MySQLError as error:
+        except (pymysql.err.MySQLError, OSError) as error:
             raise LookupDefer(f"MYSQL connection failed: {error.args[-1]}") from error
         try:
             return self._use(server, connection, query)
@@ -105,4 +105,7 @@ def _connect(server: Server) -> Any:
         arguments["unix_socket"] = socket or next((path for path in SOCKETS if os.path.exists(path)), SOCKETS[0])
     else:
         arguments |= {"host": host, "port": port}
-    return pymysql.connect(**arguments)
+    try:
+        return pymysql.connect(**arguments)
+    except OSError:  # a TLS context cannot be made (an SSLKEYLOGFILE that is not ours, no certificates): TLS is optional here
+        return pymysql.connect(**arguments, ssl_disabled=True)

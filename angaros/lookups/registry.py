@@ -55,7 +55,7 @@ TYPES: dict[str, Row] = {
     "pgsql": _row("pgsql:Pgsql", "query", "PGSQL", "psycopg", "pgsql"),
     "psl": _row("psl:Psl", "file", "PSL"),
     "redis": _row("redis:Redis", "query", "REDIS", "", "redis"),
-    "regdom": _row("psl:Psl", "file", "PSL"),
+    "regdom": _row("psl:Psl", "file", "REGDOM"),
     "spf": _row("spf:Spf", "file", "SPF"),
     "sqlite": _row("sqlite:Sqlite", "query", "SQLITE", "sqlite3", "sqlite"),
     "testdb": _row("testdb:Testdb", "query", "TESTDB", "", "testdb"),

@@ -169,21 +169,21 @@ def quote_backslash(value: str) -> str:
 
 
 class Pool:
-    """Connections that wait for the next query, by server."""
+    """Connections that wait for the next query, by server. As in Exim the password makes no difference: who has come in is in."""
 
     __slots__ = ("_idle",)
 
     def __init__(self) -> None:
-        self._idle: dict[Server, list[Any]] = {}
+        self._idle: dict[tuple[str, ...], list[Any]] = {}
 
     def take(self, server: Server) -> Any | None:
         """A connection that nobody uses; None when a new one must be made."""
-        idle = self._idle.get(server)
+        idle = self._idle.get(_place(server))
         return idle.pop() if idle else None
 
     def give(self, server: Server, connection: Any) -> None:
         """Put it back; what is more than MAX_IDLE is closed."""
-        idle = self._idle.setdefault(server, [])
+        idle = self._idle.setdefault(_place(server), [])
         if len(idle) < MAX_IDLE:
             idle.append(connection)
         else:
@@ -195,3 +195,8 @@ class Pool:
             for connection in idle:
                 connection.close()
         self._idle.clear()
+
+
+def _place(server: Server) -> tuple[str, ...]:
+    """All but the password."""
+    return server.host, *server.rest[:-1]
