@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from angaros.expand.headers import body_text, headers_of, message_headers, message_headers_raw, reply_address
 from angaros.model.effects import without_place
 from angaros.model.message import Message
-from angaros.model.text import concat, like
+from angaros.model.text import concat, like, taint
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -110,7 +110,7 @@ def _joined(scope: Scope, separator: str, doubled: str) -> str:
         if parts:
             parts.append(separator)
         parts.append(recipient.address.replace(doubled, doubled * 2) if doubled else recipient.address)
-    return concat(parts)
+    return taint(concat(parts)) if parts else ""  # also those of a command line come from outside
 
 
 def recipients_count(scope: Scope) -> str:

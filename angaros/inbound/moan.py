@@ -6,10 +6,12 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from angaros.model.errors import AngarosError
 from angaros.model.text import concat
 
 if TYPE_CHECKING:
     from angaros.inbound.options import Submission
+    from angaros.model.interfaces import Services
     from angaros.model.message import Header, Message
     from angaros.model.scope import Scope
 
@@ -130,16 +132,21 @@ def moan_by_mail(scope: Scope, fault: Fault, headers: list[Header], rest: bytes,
     services = scope.services
     sender = message.sender_address
     if not sender or message.local_error_message:
-        reference = scope.local.get("message_reference", "")
-        shown = f" (R={reference})" if reference else ""
-        services.log.write(
-            f"Error while reading message with no usable sender address{shown}: {log_words(fault, limit)}", message_id=message.id
-        )
+        log_no_sender(services, message.id, scope.local.get("message_reference", ""), log_words(fault, limit))
         return False
     text = build(scope, fault, sender, headers, rest)
     assert services.submitter is not None
-    services.submitter.submit(text.encode("latin-1"), scope, sender="", reference=message.id)
+    try:
+        services.submitter.submit(text.encode("latin-1"), scope, sender="", reference=message.id)
+    except AngarosError:  # logged with the other message
+        services.log.write("Child mail process returned status 1", message_id=message.id)
     return True
+
+
+def log_no_sender(services: Services, message_id: str, reference: str, why: str) -> None:
+    """Nobody can be told about what is wrong with a message."""
+    shown = f" (R={reference})" if reference else ""
+    services.log.write(f"Error while reading message with no usable sender address{shown}: {why}", message_id=message_id)
 
 
 def build(scope: Scope, fault: Fault, sender: str, headers: list[Header], rest: bytes) -> str:

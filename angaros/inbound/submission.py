@@ -16,7 +16,7 @@ from angaros.inbound import accept
 from angaros.inbound.dots import DotEnd
 from angaros.inbound.gecos import full_name
 from angaros.inbound.limits import expanded_integer, message_size_limit
-from angaros.inbound.moan import Fault, exit_status, moan_by_mail, moan_on_stderr
+from angaros.inbound.moan import Fault, exit_status, log_no_sender, log_words, moan_by_mail, moan_on_stderr
 from angaros.inbound.options import LocalCaller, Submission
 from angaros.inbound.receive import How, Reception
 from angaros.inbound.recipients import Extraction, parse_arguments
@@ -477,6 +477,7 @@ class Submitter:
             raise AngarosError("no recipients in a message of our own")
         if (fault := local.policy()) is not None:
             reception.abandon()
+            log_no_sender(self.services, local.message.id, reference, log_words(fault, local.size_limit))
             raise AngarosError(f"a message of our own was refused: {fault.text}")
         try:
             local.keep()

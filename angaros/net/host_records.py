@@ -74,7 +74,7 @@ def search(name: str, scope: Scope, query: HostQuery) -> HostSearch:
         fail_domains = query.srv_fail_domains if kind == "SRV" else query.mx_fail_domains
         if answer.status in ("again", "fail") and not found.in_domain_list(name, fail_domains, scope):
             return HostSearch(found.AGAIN, again_type=kind)
-    if not query.addresses:
+    if not query.addresses or (query.needs_mx is not None and query.needs_mx()):
         return HostSearch(found.FAILED)
     return _addresses_only(name, wish)
 

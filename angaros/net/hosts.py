@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ class HostQuery:
     """Services to look for in SRV records first, a list: `smtp`."""
     addresses: bool = False
     """`find_by_dns`: with no MX or SRV record, the domain itself may have addresses."""
+    needs_mx: Callable[[], bool] | None = None
+    """With no MX or SRV record, asked whether there has to be one after all (`mx_domains`); may raise ListDefer."""
     aaaa_only: bool = False
     """`check_mx`-like limits of a dnslookup router: only AAAA counts for the domain itself."""
     qualify_single: bool = True

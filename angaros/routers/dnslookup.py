@@ -39,9 +39,10 @@ class Router:
             query = self._query(run)
         except ExpansionError as error:
             return run.defer(f"{run.router.name} router failed to expand: {error}")
+        try:
+            search = self._search(run, query)
         except ListDefer:
             return run.defer("lookup defer for mx_domains")
-        search = self._search(run, query)
         if search.status in (FAILED, IGNORED):
             return self._not_found(run, search)
         if search.status == AGAIN:
@@ -62,9 +63,11 @@ class Router:
 
     def _query(self, run: Run) -> HostQuery:
         options, delivery, scope = run.options, run.delivery, run.scope
-        must_mx = options.mx_domains is not None and bool(
-            scope.services.lists.match_domain(delivery.domain, options.mx_domains, scope, option="mx_domains")
-        )
+
+        def needs_mx() -> bool:
+            lists = scope.services.lists
+            return bool(lists.match_domain(delivery.domain, options.mx_domains, scope, option="mx_domains"))
+
         service = ""
         if options.check_srv is not None:
             try:
@@ -75,7 +78,8 @@ class Router:
             options,
             mx=True,
             srv=service,
-            addresses=not must_mx,
+            addresses=True,
+            needs_mx=needs_mx if options.mx_domains is not None else None,
             qualify_single=options.qualify_single,
             search_parents=options.search_parents,
             srv_fail_domains=options.srv_fail_domains,
