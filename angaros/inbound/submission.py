@@ -23,6 +23,7 @@ from angaros.inbound.recipients import Extraction, parse_arguments
 from angaros.inbound.sender import may_set_sender, own_address, parse_sender
 from angaros.inbound.session import local_session
 from angaros.logs.peer import sender_fullhost
+from angaros.logs.text import printing
 from angaros.model.delivery import Owner
 from angaros.model.errors import AngarosError
 from angaros.model.message import Message, Recipient
@@ -185,7 +186,7 @@ class LocalMessage:
         message = self.message
         permanent = verdict.outcome in (Outcome.DENY, Outcome.DROP)
         text = verdict.user_message or ("Administrative prohibition" if permanent else "local configuration problem")
-        tail = verdict.log_message or verdict.user_message
+        tail = printing(verdict.log_message or verdict.user_message, top_bit=self.main.print_topbitchars, escape_tab=True)
         full = sender_fullhost(self.session)
         who = f"H={full} " if full else ""
         self.services.log.write(
