@@ -94,6 +94,7 @@ def build_services(tmp_path: Path) -> Services:
         main_file="/etc/exim4/exim4.conf",
         exim_uid=100,
         exim_gid=101,
+        extra={},
     )
     clock = SimpleNamespace(now=lambda: NOW, monotonic=lambda: 0.0)
     parts: Any = {

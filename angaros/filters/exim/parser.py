@@ -60,6 +60,8 @@ class Parser:
         while word in ("seen", "unseen", "noerror"):
             if word == "noerror":
                 noerror = True
+                if self.words.at_end:
+                    raise FilterError(f'"noerror" near line {self.words.line} is not followed by a command')
             else:
                 if seen is not None:
                     raise FilterError(f'"seen" or "unseen" repeated near line {self.words.line}')
@@ -83,9 +85,10 @@ class Parser:
     # --- Commands with arguments ---------------------------------------------------------------------------------------
 
     def _argument(self, command: Command) -> None:
-        if self.words.at_end:
+        value = "" if self.words.at_end else self.words.value()
+        if not value:
             raise FilterError(f'"{command.name}" requires an argument near line {self.words.line} of filter file')
-        command.arguments.append(self.words.value())
+        command.arguments.append(value)
 
     def add(self, command: Command) -> None:
         """`add <number> to <variable>`."""
@@ -138,6 +141,8 @@ class Parser:
 
     def headers(self, command: Command) -> None:
         """`headers add|remove|charset <string>`."""
+        if self.words.at_end:
+            raise FilterError(f'"headers" requires an argument near line {self.words.line} of filter file')
         word = self.words.word()
         if word not in ("add", "remove", "charset"):
             if self.system:
@@ -149,7 +154,8 @@ class Parser:
             raise FilterError(text)
         command.arguments.append(word)
         if self.words.at_end:
-            raise FilterError(f'"headers {word}" requires an argument near line {self.words.line} of filter file')
+            text = f'value missing after "add", "remove", or "charset" near line {self.words.line} of filter file'
+            raise FilterError(text)
         command.arguments.append(self.words.value())
 
     def mail(self, command: Command) -> None:
@@ -213,9 +219,13 @@ class Parser:
             conjunction.append(self._single())
             if not toplevel and self.words.take(")"):
                 break
+            if self.words.peek() == ")":
+                raise FilterError(f'unexpected ")" in line {self.words.line} of filter file')
             word = self.words.word(brackets=True)
-            if word == "then" and toplevel:
-                break
+            if word == "then":
+                if toplevel:
+                    break
+                raise FilterError(f'missing ")" at end of condition near line {self.words.line} of filter file')
             if word == "or":
                 alternatives.append(_joined("and", conjunction))
                 conjunction = []
@@ -239,10 +249,14 @@ class Parser:
         words = self.words
         if words.take("("):
             return self._condition(toplevel=False)
+        if words.peek() == ")":
+            raise FilterError(f'unexpected ")" in line {words.line} of filter file')
         quoted = words.peek() == '"'
         word = words.value(brackets=True)
         if quoted:
             return self._comparison(word)
+        if word == "then":
+            raise FilterError(f'unexpected "then" near line {words.line} of filter file')
         if word == "not":
             return Condition("not", parts=[self._single()])
         if word == "personal":

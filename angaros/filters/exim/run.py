@@ -239,7 +239,7 @@ class _Run:
     def _tell_mail(self, command: Command, fields: dict[str, str], word: str) -> None:
         kind = " (vacation)" if command.name == "vacation" else ""
         lead = f"{word}mail" if word else "Mail"
-        self._tell(f"{lead} to: {fields.get('to') or '<default>'}{kind}{_noerror(command)}")
+        self._tell(f"{lead} to: {fields.get('to', '<default>')}{kind}{_noerror(command)}")
         order = ("cc", "bcc", "from", "reply_to", "subject", "extra_headers", "text", "file", "log", "once", "once_repeat")
         for name in order:
             if name in fields:
@@ -259,8 +259,9 @@ class _Run:
         if len(variable) != 2 or variable[0] != "n" or not variable[1].isdigit():
             raise FilterError(f'unknown variable "{variable}" in "add" command')
         local = self.setting.scope.local
-        total = int(local[variable]) + int(number)
-        self._tell(f"Add {int(number)} to {variable}")
+        value = _c_int(int(number))
+        total = _c_int(int(local[variable]) + value)
+        self._tell(f"Add {value} to {variable}")
         local[variable] = str(total)
 
     def set_logfile(self, command: Command) -> None:
@@ -355,6 +356,11 @@ _OBEY: dict[str, Callable[[_Run, Command], None]] = {
 def _one_line(text: str) -> str:
     """A value for a header field: a newline becomes a space."""
     return text.rstrip("\n").replace("\n", " ")
+
+
+def _c_int(value: int) -> int:
+    """As in a C int: too great a number wraps around."""
+    return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def _noerror(command: Command) -> str:
