@@ -16,7 +16,7 @@ from angaros.mime.addresses import AddressRules
 from angaros.mime.headers import split_headers
 from angaros.model.delivery import Delivery
 from angaros.model.interfaces import Services
-from angaros.model.message import Message
+from angaros.model.message import Message, Recipient
 from angaros.model.scope import Scope
 from angaros.model.session import Session
 from angaros.model.text import taint, text
@@ -90,6 +90,7 @@ def _scope(services: Services, submission: Any, test: FilterTest, data: bytes, b
             print('Sender taken from "From " line', file=out)
     message = _message(services, login, sender, raw, body)
     delivery = _recipient(main, login, test)
+    message.recipients = [Recipient(taint(delivery.address))]
     scope = Scope(services, message.session, message, delivery)
     scope.local["home"] = submission.home if hasattr(submission, "home") else _home(submission.caller.uid)
     _announce(scope, message, delivery, test, out)
@@ -220,8 +221,9 @@ def _own(scope: Scope) -> tuple[str, str]:
 
 
 def _run(scope: Scope, system: bool, source: str) -> FilterOutcome:
-    setting = FilterSetting(scope.child(), system=system, testing=True, own_addresses=_own(scope))
+    setting = FilterSetting(scope.child(), system=system, testing=True, own_addresses=() if system else _own(scope))
     if system:
+        setting.scope.local["system_filter"] = "1"
         setting.allowed = frozenset({"fail", "freeze", "defer"})
     outcome = run_exim_filter(source, setting)
     if system:

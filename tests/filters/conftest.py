@@ -12,7 +12,7 @@ from angaros.filters.outcome import FilterOutcome
 from angaros.filters.sieve.run import SieveSetting, run_sieve
 from angaros.mime.headers import split_headers
 from angaros.model.delivery import Delivery
-from angaros.model.message import Message
+from angaros.model.message import Message, Recipient
 from angaros.model.scope import Scope
 from angaros.model.session import Session
 from angaros.model.text import taint
@@ -55,6 +55,9 @@ class Given:
         self.message.message_size = len(self.header) + 1 + len(self.body)
         delivery = Delivery("user-det@test.ex", local_part="user", cased_local_part="user", domain="test.ex", suffix="-det")
         return Scope(services, session, self.message, delivery)
+
+    def recipients(self, *addresses: str) -> list[Recipient]:
+        return [Recipient(taint(address)) for address in addresses]
 
     def sieve(self, script: str) -> FilterOutcome:
         setting = SieveSetting(self.scope(), own_addresses=("user@test.ex", "user-det@test.ex"))

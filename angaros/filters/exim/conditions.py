@@ -103,6 +103,8 @@ class _Test:
 
     def _personal(self, condition: Condition) -> bool:
         """To the user alone, from a person, not by way of a list. Exim filter spec 3.27."""
+        if not self.own:
+            return False  # a system filter: there is no user
         own = set(self.own) | {self._expand(alias).lower() for alias in condition.aliases}
         headers = self.scope.message.headers if self.scope.message is not None else []
         rules = AddressRules.of(self.scope.services.config.main)

@@ -153,10 +153,11 @@ class Parser:
             text = f"header addition and removal is available only in system filters: near line {self.words.line} of filter file"
             raise FilterError(text)
         command.arguments.append(word)
-        if self.words.at_end:
+        value = "" if self.words.at_end else self.words.value()
+        if not value:
             text = f'value missing after "add", "remove", or "charset" near line {self.words.line} of filter file'
             raise FilterError(text)
-        command.arguments.append(self.words.value())
+        command.arguments.append(value)
 
     def mail(self, command: Command) -> None:
         """`mail` and `vacation` with their keywords."""
@@ -314,7 +315,7 @@ def _joined(name: str, parts: list[Condition]) -> Condition:
 _VACATION = {"subject": "On vacation", "log": ".vacation.log", "once": ".vacation", "once_repeat": "7d"}
 """What `vacation` adds to `mail`. Exim filter spec 3.14."""
 
-_UNMARKED = frozenset({"add", "if", "logfile", "logwrite", "testprint", "headers", "fail", "freeze", "defer"})
+_UNMARKED = frozenset({"add", "if", "headers"})
 """Commands that seen, unseen and noerror may not precede."""
 
 _COMMANDS: dict[str, Callable[[Parser, Command], None]] = {

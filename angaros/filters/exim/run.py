@@ -92,6 +92,7 @@ class _Run:
             if command.name == "if":
                 self._branch(command)
             else:
+                self.outcome.delivered = self.outcome.delivered or command.seen is True
                 _OBEY[command.name](self, command)
 
     def _branch(self, command: Command) -> None:
