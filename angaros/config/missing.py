@@ -12,7 +12,6 @@ MISSING: dict[str, str] = {
     "heimdal_gssapi.server_hostname": "the heimdal_gssapi driver is not built yet",
     "heimdal_gssapi.server_keytab": "the heimdal_gssapi driver is not built yet",
     "main.keep_malformed": _LATER,
-    "main.local_scan_timeout": "local_scan is not built yet",
     "main.queue_fast_ramp": _LATER,
     "main.queue_run_max": _LATER,
     "pipe.use_classresources": _LATER,

@@ -1,15 +1,19 @@
 """`local_scan_python`: the administrator's own last check of a message, in Python. Exim spec 46, translated.
 
 The option is `module:function` or `/path/file.py:function` (default function `local_scan`). The function gets a `ScanMessage`
-(read only) and returns nothing or ACCEPT, or a `(code, text)` pair; an exception is a temporary rejection.
+(read only) and returns nothing or ACCEPT, or a `(code, text)` pair; an exception is a temporary rejection, and so is an answer
+that does not come within `local_scan_timeout`. The text of an acceptance is `$local_scan_data`.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from angaros.model.errors import ConfigError
@@ -17,6 +21,7 @@ from angaros.model.errors import ConfigError
 if TYPE_CHECKING:
     from angaros.inbound.receive import Reception
     from angaros.model.message import Message
+    from angaros.model.scope import Scope
 
 ACCEPT, ACCEPT_FREEZE, ACCEPT_QUEUE = "accept", "accept_freeze", "accept_queue"
 REJECT, REJECT_NOLOGHDR, TEMPREJECT, TEMPREJECT_NOLOGHDR = "reject", "reject_nologhdr", "tempreject", "tempreject_nologhdr"
@@ -42,6 +47,8 @@ class ScanMessage:
     body_path: str
     body_offset: int
     smtp_input: bool
+    options: Mapping[str, str]
+    """The `local_scan` section of the configuration, as text."""
 
     def body(self, chunk: int = 65536) -> Iterator[bytes]:
         """The body's octets."""
@@ -79,7 +86,7 @@ def load(option: str) -> Callable[[ScanMessage], Any]:
     return function
 
 
-def _view(message: Message) -> ScanMessage:
+def _view(message: Message, options: Mapping[str, str]) -> ScanMessage:
     session = message.session
     return ScanMessage(
         id=message.id,
@@ -94,7 +101,34 @@ def _view(message: Message) -> ScanMessage:
         body_path=message.body_path,
         body_offset=message.body_offset,
         smtp_input=session.smtp,
+        options=MappingProxyType(dict(options)),
     )
+
+
+class _TimedOut(Exception):
+    """`local_scan_timeout` is over."""
+
+
+def _within(seconds: int, call: Callable[[], Any]) -> Any:
+    """The result of `call`, in a thread of its own that is left to itself when it takes too long."""
+    if seconds <= 0:
+        return call()
+    results: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            results.put((call(), None))
+        except BaseException as error:
+            results.put((None, error))
+
+    Thread(target=run, name="local_scan", daemon=True).start()
+    try:
+        answer, error = results.get(timeout=seconds)
+    except Empty:
+        raise _TimedOut from None
+    if error is not None:
+        raise error
+    return answer
 
 
 def scan(reception: Reception) -> ScanResult:
@@ -107,14 +141,22 @@ def scan(reception: Reception) -> ScanResult:
         function = cache.get(option)
         if function is None:
             function = cache[option] = load(option)
-        answer = services.waiter.in_thread(lambda: function(_view(message)))
+        view, limit = _view(message, services.config.local_scan), int(services.config.main.local_scan_timeout)
+        answer = services.waiter.in_thread(lambda: _within(limit, lambda: function(view)))
+    except _TimedOut:
+        services.log.write(
+            f"local_scan() function timed out - message temporarily rejected (size {message.message_size})",
+            message_id=message.id,
+            reject=True,
+        )
+        return ScanResult(False, True, "local verification problem")
     except Exception as error:  # the administrator's code: whatever it does wrong must not lose mail
         services.log.write(f"local_scan() function failed: {type(error).__name__}: {error}", message_id=message.id, panic=True)
         return ScanResult(False, True, "Temporary local problem")
-    return _obey(answer, message)
+    return _obey(answer, message, reception.scope)
 
 
-def _obey(answer: Any, message: Message) -> ScanResult:
+def _obey(answer: Any, message: Message, scope: Scope) -> ScanResult:
     code, text = answer if isinstance(answer, tuple) else (answer or ACCEPT, "")
     text = str(text)[:MAX_TEXT].encode("latin-1", "replace").decode("latin-1")
     if code not in CODES:
@@ -126,6 +168,9 @@ def _obey(answer: Any, message: Message) -> ScanResult:
         message.effects.queue_only = True
         message.effects.caches["queued_by"] = "local_scan()"
     if code in (ACCEPT, ACCEPT_FREEZE, ACCEPT_QUEUE):
+        scope.state["local_scan_data"] = text
+        if text:
+            message.spool_variables["local_scan"] = text.replace("\n", " ")
         return ScanResult()
     temporary = code in (TEMPREJECT, TEMPREJECT_NOLOGHDR)
     default = "Temporary local problem" if temporary else "Administrative prohibition"
