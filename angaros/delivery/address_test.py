@@ -124,8 +124,9 @@ class AddressTester:
         parent = delivery.parent
         shown = f">{delivery.address}" if delivery.is_autoreply and not delivery.address.startswith(">") else delivery.address
         self.write(f"{parent.address if parent is not None else ''} -> {shown}\n")
-        if delivery.message:
-            self.write(f"*** Error in setting up pipe, file, or autoreply:\n{delivery.message}\n")
+        problem = delivery.message or delivery.extra.get("forbidden")
+        if problem:
+            self.write(f"*** Error in setting up pipe, file, or autoreply:\n{problem}\n")
         else:
             self.write(f"  transport = {delivery.transport or 'unset'}\n")
 

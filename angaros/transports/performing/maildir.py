@@ -75,6 +75,8 @@ def ensure_directories(plan: MaildirPlan) -> None:
 
 
 def _ensure_subdirectory(plan: MaildirPlan, path: str) -> None:
+    if os.path.isdir(octets(path)):
+        return  # another delivery has made it meanwhile
     if os.path.exists(octets(path)):
         if os.path.isdir(octets(path)):
             return  # another delivery has made it meanwhile
