@@ -161,15 +161,20 @@ class World:
 class Sink:
     """An SMTP server on a port of 127.0.0.1 that says yes, or what `replies` says to a command; one connection at a time."""
 
-    def __init__(self, replies: dict[str, str] | None = None, *, ehlo: Sequence[str] = ()) -> None:
+    def __init__(self, replies: dict[str, str] | None = None, *, ehlo: Sequence[str] = (), path: str = "") -> None:
         self.replies = replies or {}
         self.ehlo = ["250-sink.example", *[f"250-{word}" for word in ehlo], "250 HELP"]
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
+        if path:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(path)
+            self.listener.listen()
+        else:
+            self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = 0 if path else self.listener.getsockname()[1]
         self.commands: list[str] = []
         self.messages: list[str] = []
         self.connections = 0
-        self.peers: list[tuple[str, int]] = []
+        self.peers: list[Any] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -198,10 +203,13 @@ class Sink:
     def _talk(self, channel: socket.socket) -> None:
         with channel, channel.makefile("rb") as lines:
             channel.sendall(self._reply("CONNECT", "220 sink.example ESMTP"))
+            lmtp, recipients = False, 0
             for raw in lines:
                 command = raw.decode("latin-1").rstrip("\r\n")
                 self.commands.append(command)
                 word = command[:4].upper()
+                lmtp |= word == "LHLO"
+                recipients = 0 if word == "MAIL" else recipients + (word == "RCPT")
                 if word in ("EHLO", "LHLO"):
                     channel.sendall(self._reply(command, "\r\n".join(self.ehlo)))
                 elif word == "DATA":
@@ -209,7 +217,7 @@ class Sink:
                     channel.sendall(answer)
                     if answer.startswith(b"3"):
                         self.messages.append(self._data(lines))
-                        channel.sendall(self._reply(".", "250 OK"))
+                        channel.sendall(self._reply(".", "250 OK") * (recipients if lmtp else 1))
                 elif word == "BDAT":
                     self.messages.append(lines.read(int(command.split()[1])).decode("latin-1").replace("\r\n", "\n"))
                     channel.sendall(self._reply(command, "250 OK"))

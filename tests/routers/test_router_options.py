@@ -335,27 +335,38 @@ REDIRECT = {
 }
 
 _RUN = {
-    "forbid_filter_dlfunc": "${dlfunc{/x}{f}}", "forbid_filter_existstest": "${if exists{/etc/passwd}{y}{n}}",
-    "forbid_filter_lookup": "${lookup{x}lsearch{/etc/passwd}}", "forbid_filter_perl": "${perl{f}}",
-    "forbid_filter_readfile": "${readfile{/etc/passwd}}", "forbid_filter_readsocket": "${readsocket{/x}{y}}",
+    "forbid_filter_dlfunc": "${dlfunc{/x}{f}}",
+    "forbid_filter_existstest": "${if exists{/etc/passwd}{y}{n}}",
+    "forbid_filter_lookup": "${lookup{x}lsearch{/etc/passwd}}",
+    "forbid_filter_perl": "${perl{f}}",
+    "forbid_filter_readfile": "${readfile{/etc/passwd}}",
+    "forbid_filter_readsocket": "${readsocket{/x}{y}}",
     "forbid_filter_run": "${run{/bin/true}}",
-}  # fmt: skip
+}
 FORBIDDEN = {
     name: Row(
-        redirect("allow_filter", name, "file = {dir}/f"), "x@dom", ("not permitted",),
+        redirect("allow_filter", name, "file = {dir}/f"),
+        "x@dom",
+        ("not permitted",),
         files={"f": f'#Exim filter\nif "{item}" is "z" then deliver a@h endif\n'},
     )
     for name, item in _RUN.items()
 } | {
     "forbid_filter_logwrite": Row(
-        redirect("allow_filter", "forbid_filter_logwrite", "file = {dir}/f"), "x@dom", ("is disabled",),
+        redirect("allow_filter", "forbid_filter_logwrite", "file = {dir}/f"),
+        "x@dom",
+        ("is disabled",),
         files={"f": "#Exim filter\nlogfile /x\nlogwrite y\n"},
     ),
-}  # fmt: skip
+}
 
 TABLES = {
-    "router": GENERIC, "dnslookup": DNSLOOKUP, "manualroute": MANUAL, "queryprogram": QUERY, "redirect": REDIRECT | FORBIDDEN,
-}  # fmt: skip
+    "router": GENERIC,
+    "dnslookup": DNSLOOKUP,
+    "manualroute": MANUAL,
+    "queryprogram": QUERY,
+    "redirect": REDIRECT | FORBIDDEN,
+}
 ROWS = [pytest.param(row, id=f"{table}-{name}") for table, rows in TABLES.items() for name, row in rows.items()]
 
 
