@@ -207,7 +207,7 @@ APPENDFILE = {
     "quota_size_regex": Row(f"{DIR}\n  quota = 9M\n  quota_size_regex = S=(\\d+)", lambda d, log: new_files(d)),
     "quota_warn_threshold": Row(f"{FILE}\n  quota = 1M\n  quota_warn_threshold = 10", lambda d, log: "sent:" in log),
     "quota_warn_message": Row(
-        f'{FILE}\n  quota = 1M\n  quota_warn_threshold = 10\n  quota_warn_message = "To: p@h\\nSubject: nearly full\\n\\nmind\\n"',
+        f'{FILE}\n  quota = 1M\n  quota_warn_threshold = 10\n  quota_warn_message = "To: p@h\\nSubject: nearly full\\n\\nm\\n"',
         says("nearly full"),
     ),
     "use_bsmtp": Row(f"{FILE}\n  use_bsmtp", has("MAIL FROM:<joe@author.example>\nRCPT TO:<x@dom>\nDATA\n", "..dot", "\n.\n")),
