@@ -110,6 +110,8 @@ class World:
         self.held: list[tuple[Message, Any]] = []
         self.sent: list[str] = []
         """Messages that deliveries made: bounces, warnings, replies."""
+        self.sent_to: list[list[str]] = []
+        """Who they are for."""
         self.submitting = False
 
     def _start(self, message: Message, lock: Any, foreground: bool) -> None:
@@ -118,6 +120,7 @@ class World:
             return
         body = b"".join(self.services.store.body_chunks(message, lock)).decode("latin-1")
         self.sent.append("".join(header.text for header in message.headers if header.kind != "*") + "\n" + body)
+        self.sent_to.append(sorted(recipient.address for recipient in message.recipients))
         self.services.store.remove(message)
         lock.release()
 
