@@ -69,7 +69,9 @@ def _one_word(instance: DriverInstance[Any], scope: Scope, initial: str | None) 
     return check_condition(instance, scope, unset=FAIL)
 
 
-def _bearer(parse: Callable[[str], bearer.Bearer]) -> Server:
+def _bearer(parse: Callable[[str], bearer.Bearer], *, tell: bool) -> Server:
+    """`tell`: say why in a challenge of its own before the failure, as RFC 7628 3.2.2 wants it."""
+
     def run(instance: DriverInstance[Any], scope: Scope, initial: str | None) -> Dialogue:
         if initial is None:
             initial = yield ""
@@ -79,7 +81,7 @@ def _bearer(parse: Callable[[str], bearer.Bearer]) -> Server:
             return parse_failure()
         set_variables(scope, [claim.user, claim.authorization, claim.token])
         result = check_condition(instance, scope, unset=FAIL)
-        if result.status == "fail":
+        if result.status == "fail" and tell:
             yield bearer.ERROR
         return result
 
@@ -113,9 +115,9 @@ SERVERS: dict[str, Server] = {
     "CRAM-MD5": _cram_md5,
     "EXTERNAL": _one_word,
     "LOGIN": _login,
-    "OAUTHBEARER": _bearer(bearer.parse_oauthbearer),
+    "OAUTHBEARER": _bearer(bearer.parse_oauthbearer, tell=True),
     "PLAIN": _plain,
-    "XOAUTH2": _bearer(bearer.parse_xoauth2),
+    "XOAUTH2": _bearer(bearer.parse_xoauth2, tell=False),
     **dict.fromkeys(gsasl_scram.NAMES, gsasl_scram.server),
 }
 

@@ -44,6 +44,11 @@ def id_time(message_id: str) -> int:
     return from_base62(message_id[:6])
 
 
+def arrival_order(message_id: str) -> tuple[str, str, str]:
+    """A key that sorts ids by the time of reception, whichever process gave them."""
+    return message_id[:6], message_id.rpartition("-")[2], message_id
+
+
 class IdMaker:
     """Gives ids. One exists in each process (it notices a fork)."""
 

@@ -23,7 +23,7 @@ from angaros.model.message import Message
 from angaros.spool.body import BodyWriter
 from angaros.spool.codec import read_header, write_header
 from angaros.spool.commit import Commit, GroupCommit
-from angaros.spool.ids import IdMaker, is_message_id
+from angaros.spool.ids import IdMaker, arrival_order, is_message_id
 from angaros.spool.journal import Journal, MessageLog
 from angaros.spool.locks import SpoolLock, try_lock
 
@@ -359,7 +359,7 @@ class Store:
         for letter in subdirectories:
             entries += _scan_directory(f"{top}/{letter}", queue_name)[0]
         if ordered:
-            entries.sort(key=lambda entry: entry.message_id)
+            entries.sort(key=lambda entry: arrival_order(entry.message_id))
         return entries
 
     def count(self, queue_name: str = "") -> int:
