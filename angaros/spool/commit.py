@@ -10,6 +10,7 @@ but also waits for what others have written to that filesystem; if that takes lo
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -73,6 +74,9 @@ class Batches:
             return
         try:
             self._waiter.in_thread(lambda: self._perform(batch))
+        except Exception as error:  # nothing that `perform` expects: no reason to try for ever
+            for request in batch:
+                request.error = request.error or OSError(errno.EIO, f"{type(error).__name__}: {error}")
         except BaseException:  # cancelled while the thread works: what it does not say to be done is done again
             self._queue = [request for request in batch if not request.done] + self._queue
             raise
