@@ -90,7 +90,7 @@ class Matcher:
             if not items:
                 return NO_MATCH
             own = session.sender_host_address if session is not None else ""
-            return ListMatch(True, "*", unmapped(own if address is None else address))
+            return ListMatch(True, None, unmapped(own if address is None else address))
         if address is None:
             subject = HostSubject(session.sender_host_address if session is not None else "", name, keep=expand)
         else:

@@ -266,6 +266,15 @@ def test_hosts_by_address(address: str, items: str, matched: bool) -> None:
     assert bool(scope.services.lists.match_host(items, scope)) is matched
 
 
+def test_the_quick_answers_for_hosts_are_those_of_the_walk() -> None:
+    scope = make_scope(session=Session(sender_host_address="::ffff:10.1.2.3"))
+    lists = scope.services.lists
+    for quick, walked in (("", " "), ("*", " *")):
+        for more in ({}, {"address": "10.9.8.7"}, {"address": "10.9.8.7", "name": "", "expand": False}):
+            assert lists.match_host(quick, scope, **more) == lists.match_host(walked, scope, **more)
+    assert not lists.match_host(None, scope)
+
+
 @pytest.mark.parametrize(
     ("items", "matched"),
     [("*.host.ex", True), ("^peer\\.", True), ("*.other", False), ("+ignore_unknown : *.other : *", True)],
