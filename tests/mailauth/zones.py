@@ -30,8 +30,8 @@ class Zones:
             [(kind, value)] = row.items()
             if kind in ("SPF", "TXT") and isinstance(value, list):
                 value = "".join(value)
-            if kind == "MX":
-                value = (value[0], Tainted(value[1]))
+            if kind in ("MX", "SRV"):
+                value = tuple(Tainted(part) if isinstance(part, str) else part for part in value)
             found.setdefault(kind, []).append(Tainted(value) if isinstance(value, str) else value)
         if "TXT" not in found and "SPF" in found:
             found["TXT"] = found["SPF"]
