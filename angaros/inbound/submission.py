@@ -153,7 +153,16 @@ class LocalMessage:
     # Policy and the end.
 
     def policy(self) -> Fault | None:
-        """acl_not_smtp and what is around it."""
+        """acl_not_smtp and what is around it; what scanners needed is gone afterwards."""
+        try:
+            return self._policy()
+        finally:
+            if self.message.effects.caches:
+                from angaros.scan.mbox import discard
+
+                discard(self.message)
+
+    def _policy(self) -> Fault | None:
         reception = self.reception
         assert reception is not None
         accept.merge_headers(reception)
