@@ -38,11 +38,16 @@ def expand_strings(context: Context) -> int:
         from angaros.expand.items.perl import start_now
 
         start_now(scope)
-    if call.message_file is not None:
-        from angaros.inbound.probe import load_test_message
+    if call.message_file is None:
+        return run(scope, call.arguments, sys.stdin, write, admin=context.caller.admin)
+    from angaros.cli.submission import submission_options
+    from angaros.inbound.probe import load_test_message
 
-        load_test_message(scope, call.message_file)
-    return run(scope, call.arguments, sys.stdin, write, admin=context.caller.admin)
+    reception = load_test_message(scope, call.message_file, submission_options(context))
+    try:
+        return run(scope, call.arguments, sys.stdin, write, admin=context.caller.admin)
+    finally:
+        reception.abandon()
 
 
 def address_test(context: Context) -> int:

@@ -8,9 +8,10 @@ from angaros.inbound.options import Claims, Submission
 from angaros.model.message import Message
 from angaros.model.scope import Scope
 from angaros.model.session import Session
-from angaros.model.text import taint, text
+from angaros.model.text import taint
 
 if TYPE_CHECKING:
+    from angaros.inbound.receive import Reception
     from angaros.model.interfaces import Services
 
 MAX_TEST_MESSAGE = 64 * 1024 * 1024
@@ -67,19 +68,23 @@ def probe_scope(services: Services, options: Submission) -> Scope:
     return Scope(services, session, message)
 
 
-def load_test_message(scope: Scope, path: str) -> None:
-    """-bem: the message in a file, headers and body, as if it had been received."""
-    from angaros.mime.headers import split_headers
+def load_test_message(scope: Scope, path: str, options: Submission) -> Reception:
+    """-bem: the message in a file, taken as a local submission would be; nothing of it reaches the spool. `abandon` the result
+    when the message is no longer needed. Exim spec 5.3, -bem, -t"""
+    from angaros.inbound.receive import How, Reception
+    from angaros.inbound.recipients import Extraction
 
-    with open(path.encode("latin-1"), "rb") as file:
-        content = text(file.read(MAX_TEST_MESSAGE))
-    head, blank, body = content.partition("\n\n")
     message = scope.message
     assert message is not None
-    for header in split_headers(taint(head + ("\n" if blank or not head.endswith("\n") else ""))):
-        message.headers.append(header)
-    message.body_size = len(body)
-    message.body_linecount = body.count("\n")
-    message.message_size = len(content)
-    message.body_path = path
-    message.body_offset = len(head) + 2 if blank else len(content)
+
+    def take_recipients(reception: Reception) -> None:
+        if options.extract_recipients:
+            Extraction(scope, set(), not options.unqualified).run(message)
+
+    reception = Reception(scope, How(smtp=False, submission=options, dry_run=True, before_body=take_recipients))
+    with open(path.encode("latin-1"), "rb") as file:
+        reception.feed(file.read(MAX_TEST_MESSAGE))
+    reception.end()
+    if reception.received_header in message.headers:
+        message.headers.remove(reception.received_header)  # it has not been received
+    return reception

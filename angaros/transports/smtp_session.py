@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from angaros.model.scope import Scope
     from angaros.model.turned import Turned
 
+PARTING = 5.0
+"""Seconds to wait for the end of a turned connection."""
 NO_LIMIT = 86400.0
 """Seconds, for a `connect_timeout` of 0: the system gives up before."""
 RTEF_CONNECT = 0x100
@@ -109,10 +111,23 @@ class SmtpSession:
         detail = self.client.trace_detail
         if detail is not None:
             detail("  SMTP(close)>>")
+        if self.turned:
+            self._part()
         self.stream.close()
         if self.on_close is not None:
             told, self.on_close = self.on_close, None
             told()
+
+    def _part(self) -> None:
+        """Let the other side, which opened the connection, end it: what it still says must not be answered with a reset."""
+        try:
+            if self.tls is not None:
+                self.stream.stop_tls()
+            self.stream.shutdown_write()
+            while self.stream.read(4096, PARTING):
+                pass
+        except (OSError, TimeoutError):
+            pass
 
 
 class Opener:
