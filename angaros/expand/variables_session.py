@@ -182,7 +182,7 @@ TABLE: dict[str, Callable[[Scope], str]] = {
     "smtp_command_history": smtp_command_history,
     "tls_cipher": tls_cipher,
     "tls_out_dane": _tls("out", lambda f: "yes" if f.dane else "no", "no"),
-    "tls_out_tlsa_usage": lambda scope: "0",
+    "tls_out_tlsa_usage": _tls("out", lambda f: str(f.tlsa_usage), "0"),
     **_tls_table("in"),
     **_tls_table("out"),
 }

@@ -25,6 +25,8 @@ class TlsFacts:
     ocsp: int = 0
     """RFC 6960 outcome in Exim's numbers: 0 not requested, 1 not responded, 2 not verified, 3 failed, 4 verified."""
     dane: bool = False
+    tlsa_usage: int = 0
+    """A bit for each usage of the TLSA records found (`$tls_out_tlsa_usage`)."""
     resumption: int = 0
     channel_binding: str = ""
     on_connect: bool = False

@@ -192,6 +192,14 @@ class TlsEngine:
         if settings.require_alpn and not self.connection.get_alpn_proto_negotiated():
             raise TlsError("handshake", "ALPN required but not negotiated")
 
+    def _tlsa_usage(self) -> int:
+        """`$tls_out_tlsa_usage`."""
+        if not self.context.hooks.tlsa:
+            return 0
+        from angaros.net import dane
+
+        return dane.usage_bits(self.context.hooks.tlsa)
+
     def check_dane(self, chain: list[Any]) -> bool:
         """Judge the chain by the TLSA records, at most once; events for the certificates that count."""
         from angaros.net import dane
@@ -287,6 +295,7 @@ class TlsEngine:
             peer_certificate=crypto.dump_certificate(crypto.FILETYPE_PEM, peer) if peer is not None else b"",
             ocsp=self.ocsp,
             dane=self.dane_verified,
+            tlsa_usage=self._tlsa_usage(),
             resumption=self._resumption(resumed),
             channel_binding=self._channel_binding(version, resumed),
         )
