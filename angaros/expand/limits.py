@@ -1,4 +1,4 @@
-"""What expansions may not do: inside filters (`forbid_filter_*`), and with text from outside.
+"""What expansions may not do: inside filters (`forbid_filter_*`), with text from outside, and without end.
 
 A filter's scope says what is forbidden in `local["expand_forbid"]`: names of the options without `forbid_filter_`, separated by
 spaces (`existstest lookup perl python readfile readsocket run dlfunc`).
@@ -25,6 +25,33 @@ MESSAGES = {
     "readsocket": "socket insertions are not permitted",
     "run": "running a command is not permitted",
 }
+
+
+MAX_WORK = 1_000_000
+"""Items that the loops of one expansion go through, nested ones multiplied; each KiB of text that they make counts as one more.
+Lists of real configurations have some hundred items; this is a second or two."""
+
+
+def begin_loop(scope: Scope) -> bool:
+    """Before a loop: True when it is the outermost, which calls `end_loop`."""
+    if scope.work is not None:
+        return False
+    scope.work = [0]
+    return True
+
+
+def end_loop(scope: Scope) -> None:
+    """After the outermost loop."""
+    scope.work = None
+
+
+def spend(scope: Scope, octets: int) -> None:
+    """One more item was gone through and made so much text. Raises ExpansionError."""
+    work = scope.work
+    if work is not None:
+        work[0] += 1 + (octets >> 10)
+        if work[0] > MAX_WORK:
+            raise fail(f"expansion goes through too many items (limit {MAX_WORK})")
 
 
 def permitted(scope: Scope, what: str) -> None:

@@ -37,6 +37,11 @@ def fail(message: str, position: int = -1) -> ExpansionError:
     return error
 
 
+def too_long() -> ExpansionError:
+    """The error for a text that grows without bound."""
+    return fail(f"expansion result is longer than {MAX_RESULT} octets")
+
+
 class Node:
     """A piece of an expansion string."""
 
@@ -163,7 +168,7 @@ class Sequence_(Node):
             raise
         text = "".join(parts)
         if len(text) > MAX_RESULT:
-            raise fail(f"expansion result is longer than {MAX_RESULT} octets")
+            raise too_long()
         if Tainted in map(type, parts):
             made = quoted_for(text, common_quoter(parts))
             first = parts[0]

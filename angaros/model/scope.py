@@ -33,6 +33,7 @@ class Scope:
         "acl_depth",
         "depth",
         "turned",
+        "work",
     )
 
     def __init__(
@@ -62,6 +63,8 @@ class Scope:
         """ATRN: the connection that deliveries use."""
         self.depth = 0
         """Indentation of debugging lines (nested lists, ACLs)."""
+        self.work: list[int] | None = None
+        """What the loops of an expansion that runs now have done so far (`expand.limits`)."""
 
     def child(self, delivery: Delivery | None = None, **names: str) -> Scope:
         """A scope in which `names` (and `delivery`) are set and all else is as here."""
@@ -78,6 +81,7 @@ class Scope:
         scope.acl_depth = self.acl_depth
         scope.turned = self.turned
         scope.depth = self.depth
+        scope.work = self.work
         return scope
 
     def tracing(self, selector: str) -> bool:

@@ -12,6 +12,7 @@ from angaros.expand.engine import Engine
 from angaros.expand.language import CONDITIONS, ITEMS, OPERATORS
 from angaros.model.errors import ExpansionError
 from angaros.model.scope import Scope
+from angaros.model.text import taint
 from tests.expand.conftest import shown
 
 
@@ -48,6 +49,68 @@ def test_growth_is_bounded(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("angaros.expand.nodes.MAX_RESULT", 100_000)
     doubling = "${reduce{1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19:20}{xx}{$value$value}}"
     assert "longer than" in shown(doubling, scope)
+
+
+GIANT = ":".join(["a"] * 200_000)
+MEGABYTE = "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("${map{$acl_m_list}{${map{$acl_m_list}{x}}}}", "too many items"),
+        ("${map{$acl_m_list}{$acl_m_long}}", "longer than"),
+        ("${reduce{$acl_m_list}{}{$value$acl_m_long}}", "Failed: "),
+        ("${reduce{$acl_m_list}{0}{${reduce{$acl_m_list}{}{$item}}}}", "too many items"),
+        ("${filter{$acl_m_list}{forany{$acl_m_list}{eq{$item}{b}}}}", "too many items"),
+        ("${if forall{$acl_m_list}{forall{$acl_m_list}{eq{$item}{a}}}}", "too many items"),
+        ("${sort{$acl_m_list}{<}{$item}}", 'integer expected but "a" found'),
+        ("${sg{$acl_m_long}{x}{$acl_m_long}}", "longer than"),
+        ("${sg{$acl_m_long}{x}{\\$0$acl_m_long}}", "longer than"),
+        ("${sg{$acl_m_long}{x}{\\$0\\$0}}", "xx"),
+        ("${readfile{/dev/zero}}", "longer than"),
+        ("${run{/bin/sh -c yes}}", "Failed: "),
+        ("${hash{5}{99}{x}}", "too big"),
+        ("${length{99999999999999999999}{x}}", "x"),
+        ("${substr{-99999999999999999999}{99999999999999999999}{x}}", ""),
+        ("${listextract{-99999999999999999999}{a:b}}", ""),
+        ("${headerwrap_9_99999999999:$acl_m_long}", "x\n\tx"),
+    ],
+)
+def test_giants(text: str, words: str, scope: Scope) -> None:
+    assert scope.message is not None
+    scope.message.acl_m.update(m_list=GIANT, m_long=MEGABYTE)
+    start = time.process_time()
+    assert words in shown(text, scope)
+    assert time.process_time() - start < 10
+    assert scope.work is None  # the next expansion begins anew
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${run{$acl_m_outside}}",
+        "${readfile{$acl_m_outside}}",
+        "${readsocket{$acl_m_outside}{x}}",
+        "${lookup{k}lsearch{$acl_m_outside}}",
+        "${expand:$acl_m_outside}",
+        "${acl{$acl_m_outside}}",
+    ],
+)
+def test_outside_data_opens_nothing(text: str, scope: Scope) -> None:
+    assert scope.message is not None
+    scope.message.acl_m["m_outside"] = taint("/bin/true")
+    assert shown(text, scope).startswith("Failed: ")
+
+
+@pytest.mark.parametrize("octet", [" ", "(", '"', "a@b,", "\\", "<", ".", "[1,"])
+@pytest.mark.parametrize("operator", ["address", "addresses", "domain", "local_part"])
+def test_addresses_take_linear_time(operator: str, octet: str, scope: Scope) -> None:
+    assert scope.message is not None
+    scope.message.acl_m["m_long"] = octet * (100_000 // len(octet))
+    start = time.process_time()
+    shown(f"${{{operator}:$acl_m_long}}", scope)
+    assert time.process_time() - start < 5
 
 
 def test_deep_expand_of_expand(scope: Scope) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.expand.conditions.compare import ascii_lower, read_arguments
+from angaros.expand.limits import begin_loop, end_loop, spend
 from angaros.expand.nodes import ITEM, BrokenCond, Cond, Node, fail, first_skip_error
 from angaros.expand.parser import Parser
 from angaros.lists.parse import split_list
@@ -188,9 +189,11 @@ class ForEach(Cond):
         items = self._items(text)
         local = scope.local
         saved = local.get("item")
+        outermost = begin_loop(scope)
         try:
             stop, evaluate = self.stop, self.condition.eval
             for item in items:
+                spend(scope, 0)
                 local["item"] = item
                 if evaluate(scope) is stop:
                     return stop
@@ -200,6 +203,8 @@ class ForEach(Cond):
 
             raise inside(error, f'{error} inside "{self.name}" condition') from None
         finally:
+            if outermost:
+                end_loop(scope)
             if saved is None:
                 local.pop("item", None)
             else:

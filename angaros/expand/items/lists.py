@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from angaros.expand.items.control import restore_value
-from angaros.expand.nodes import ITEM, VALUE, Cond, Node, fail, first_skip_error
+from angaros.expand.limits import begin_loop, end_loop, spend
+from angaros.expand.nodes import ITEM, MAX_RESULT, VALUE, Cond, Node, fail, first_skip_error, too_long
 from angaros.expand.parser import Parser
 from angaros.lists.parse import split_list, take_separator
 from angaros.model.errors import ExpansionError
@@ -47,10 +48,13 @@ class Each(Node):
         separator, rest = list_separator(text)
         local = scope.local
         saved_item, numeric, value = local.get("item"), scope.numeric, local.get("value")
+        outermost = begin_loop(scope)
         try:
             items = split_list(rest, separator)
             found = self._map(items, scope) if self.condition is None else self._filter(items, scope, self.condition)
         finally:
+            if outermost:
+                end_loop(scope)
             scope.numeric = numeric
             restore_item(scope, saved_item)
             restore_value(scope, value)
@@ -61,6 +65,7 @@ class Each(Node):
         local, holds = scope.local, condition.eval
         try:
             for item in items:
+                spend(scope, 0)
                 local["item"] = item
                 if holds(scope):
                     found.append(item)
@@ -72,10 +77,16 @@ class Each(Node):
         found: list[str] = []
         assert self.expression is not None
         local, evaluate = scope.local, self.expression.eval
+        total = 0
         try:
             for item in items:
                 local["item"] = item
-                found.append(evaluate(scope))
+                text = evaluate(scope)
+                found.append(text)
+                total += len(text)
+                spend(scope, len(text))
+                if total > MAX_RESULT:
+                    raise too_long()
         except ExpansionError as error:
             raise inside(error, f'{quoted(str(error))} inside "{self.name}" item') from None
         return found
@@ -185,15 +196,19 @@ class Reduce(Node):
             raise fail(self.skip_error)
         local = scope.local
         saved_item, saved_value, numeric = local.get("item"), local.get("value"), scope.numeric
+        outermost = begin_loop(scope)
         try:
             evaluate = self.expression.eval
             for item in split_list(text):
+                spend(scope, len(value))
                 local["item"] = item
                 local["value"] = value
                 value = evaluate(scope)
         except ExpansionError as error:
             raise inside(error, f'{quoted(str(error))} inside "reduce" item') from None
         finally:
+            if outermost:
+                end_loop(scope)
             scope.numeric = numeric
             restore_item(scope, saved_item)
             restore_value(scope, saved_value)
@@ -258,8 +273,10 @@ class Sort(Node):
         local = scope.local
         saved, numeric = local.get("item"), scope.numeric
         keyed: list[tuple[str, str]] = []
+        outermost = begin_loop(scope)
         try:
             for item in items:
+                spend(scope, 0)
                 local["item"] = item
                 try:
                     key = self.extractor.eval(scope)
@@ -269,6 +286,8 @@ class Sort(Node):
                     raise fail(f'field-extract in sort: "{self.extractor_text}"')
                 keyed.append((key, item))
         finally:
+            if outermost:
+                end_loop(scope)
             scope.numeric = numeric
             restore_item(scope, saved)
         return keyed

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from angaros.expand.nodes import Call, Node, fail, first_skip_error, joint
+from angaros.expand.limits import begin_loop, end_loop, spend
+from angaros.expand.nodes import MAX_RESULT, Call, Node, fail, first_skip_error, joint, too_long
 from angaros.expand.parser import Parser
 from angaros.model.errors import ExpansionError
 from angaros.model.text import Tainted, like
@@ -339,6 +340,8 @@ class Substitute(Node):
         subject, pattern, replacement = self.subject.eval(scope), self.pattern.eval(scope), self.replacement.eval(scope)
         plain = "$" not in replacement and "\\" not in replacement
         if plain and pattern and PLAIN_PATTERN.issuperset(pattern):
+            if len(subject) * len(replacement) > MAX_RESULT and subject.count(pattern) * len(replacement) > MAX_RESULT:
+                raise too_long()
             return like(str(subject).replace(pattern, replacement), subject, replacement)
         compiled = self.compiled or self._compile(pattern)
         if plain:
@@ -366,7 +369,8 @@ def replace_each(compiled: Regex, subject: str, replacement: str, scope: Scope) 
     saved = scope.numeric
     octets = subject.encode("latin-1")
     parts: list[str] = []
-    position, options = 0, 0
+    position, options, total = 0, 0, 0
+    outermost = begin_loop(scope)
     try:
         while True:
             found = compiled.search(octets, position, options)
@@ -382,10 +386,17 @@ def replace_each(compiled: Regex, subject: str, replacement: str, scope: Scope) 
             start, end = found[0]
             parts.append(subject[position:start])
             scope.numeric = tuple([subject[s:e] if s >= 0 else "" for s, e in found])
-            parts.append(scope.expand(replacement))
+            text = scope.expand(replacement)
+            parts.append(text)
+            total += len(text)
+            spend(scope, len(text))
+            if total > MAX_RESULT:
+                raise too_long()
             position = end
             options = NOTEMPTY_ATSTART_ANCHORED if start == end else 0
     finally:
+        if outermost:
+            end_loop(scope)
         scope.numeric = saved
     parts.append(subject[position:])
     return like("".join(parts), subject, *parts)

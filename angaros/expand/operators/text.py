@@ -199,17 +199,21 @@ def do_headerwrap(text: str, argument: str, scope: Scope) -> str:
     columns = max(columns, TAB_WIDTH + 1)
     rest = str(text)
     lines: list[str] = []
-    width = columns
-    while len(rest) > width:
-        stop = rest.rfind(" ", 0, width + 1)
-        if stop <= 0:
-            lines.append(rest[:width])
-            rest = rest[width:]
+    width, pos, end, made = columns, 0, len(rest), 0
+    while end - pos > width and made < limit:
+        stop = rest.rfind(" ", pos, pos + width + 1)
+        if stop <= pos:
+            stop = pos + width
+            lines.append(rest[pos:stop])
+            pos = stop
         else:
-            lines.append(rest[:stop].rstrip(" \t"))
-            rest = rest[stop:].lstrip(" \t")
+            lines.append(rest[pos:stop].rstrip(" \t"))
+            pos = stop
+            while pos < end and rest[pos] in " \t":
+                pos += 1
         width = columns - TAB_WIDTH
-    lines.append(rest)
+        made += len(lines[-1])
+    lines.append(rest[pos:])
     return like("\n\t".join(lines)[:limit], text)
 
 
