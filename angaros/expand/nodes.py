@@ -37,9 +37,10 @@ def fail(message: str, position: int = -1) -> ExpansionError:
     return error
 
 
-def too_long() -> ExpansionError:
-    """The error for a text that grows without bound."""
-    return fail(f"expansion result is longer than {MAX_RESULT} octets")
+def check_length(octets: int) -> None:
+    """Raise when a text grows without bound."""
+    if octets > MAX_RESULT:
+        raise fail(f"expansion result is longer than {MAX_RESULT} octets")
 
 
 class Node:
@@ -168,7 +169,7 @@ class Sequence_(Node):
             raise
         text = "".join(parts)
         if len(text) > MAX_RESULT:
-            raise too_long()
+            check_length(len(text))
         if Tainted in map(type, parts):
             made = quoted_for(text, common_quoter(parts))
             first = parts[0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from angaros.expand.items.control import restore_value
 from angaros.expand.limits import begin_loop, end_loop, spend
-from angaros.expand.nodes import ITEM, MAX_RESULT, VALUE, Cond, Node, fail, first_skip_error, too_long
+from angaros.expand.nodes import ITEM, VALUE, Cond, Node, check_length, fail, first_skip_error
 from angaros.expand.parser import Parser
 from angaros.lists.parse import split_list, take_separator
 from angaros.model.errors import ExpansionError
@@ -85,8 +85,7 @@ class Each(Node):
                 found.append(text)
                 total += len(text)
                 spend(scope, len(text))
-                if total > MAX_RESULT:
-                    raise too_long()
+                check_length(total)
         except ExpansionError as error:
             raise inside(error, f'{quoted(str(error))} inside "{self.name}" item') from None
         return found

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from angaros.expand.limits import begin_loop, end_loop, spend
-from angaros.expand.nodes import MAX_RESULT, Call, Node, fail, first_skip_error, joint, too_long
+from angaros.expand.nodes import Call, Node, check_length, fail, first_skip_error, joint
 from angaros.expand.parser import Parser
 from angaros.model.errors import ExpansionError
 from angaros.model.text import Tainted, like
@@ -340,8 +340,7 @@ class Substitute(Node):
         subject, pattern, replacement = self.subject.eval(scope), self.pattern.eval(scope), self.replacement.eval(scope)
         plain = "$" not in replacement and "\\" not in replacement
         if plain and pattern and PLAIN_PATTERN.issuperset(pattern):
-            if len(subject) * len(replacement) > MAX_RESULT and subject.count(pattern) * len(replacement) > MAX_RESULT:
-                raise too_long()
+            check_length(subject.count(pattern) * len(replacement))
             return like(str(subject).replace(pattern, replacement), subject, replacement)
         compiled = self.compiled or self._compile(pattern)
         if plain:
@@ -390,8 +389,7 @@ def replace_each(compiled: Regex, subject: str, replacement: str, scope: Scope) 
             parts.append(text)
             total += len(text)
             spend(scope, len(text))
-            if total > MAX_RESULT:
-                raise too_long()
+            check_length(total)
             position = end
             options = NOTEMPTY_ATSTART_ANCHORED if start == end else 0
     finally:
