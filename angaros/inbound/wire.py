@@ -180,15 +180,17 @@ class BodyDecoder:
             data = data[:-1]
             self._held = True
         self.wire = b""
-        count = data.count(b"\r")
-        if not count:
-            return data.replace(b"\n", b" ") if self.strict else data
-        ends = data.count(b"\r\n")
-        if ends == count and ((orderly := data.count(b"\n") == ends) or not self.strict):
-            self.wire = data if orderly else b""
-            return data.replace(b"\r\n", b"\n")
+        out = data.replace(b"\r\n", b"\n")
+        ends = len(data) - len(out)
+        if b"\r" not in out:
+            if not ends:
+                return data.replace(b"\n", b" ") if self.strict else data
+            orderly = out.count(b"\n") == ends
+            if orderly or not self.strict:
+                self.wire = data if orderly else b""
+                return out
         if not self.strict:
-            return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            return out.replace(b"\r", b"\n")
         return _LINE_ENDS.sub(lambda found: b" " if found[0] == b"\n" else b"\n", data)
 
     def end(self) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,3 +97,17 @@ def test_cuts_do_not_matter(data: bytes, cut: int) -> None:
     assert b"\r" not in whole[1]
     for line in whole[0]:
         assert all(part[0] in " \t" for part in line[:-1].split("\n")[1:])
+
+
+def test_the_body_does_not_depend_on_how_it_is_cut() -> None:
+    for strict in (False, True):
+        for octets in itertools.product(b"\r\nx", repeat=6):
+            data = bytes(octets)
+            whole = BodyDecoder(strict)
+            expected = whole.feed(data) + whole.end()
+            if strict and b"\r\r" not in data and not data.endswith(b"\r"):
+                plain = data.replace(b"\r\n", b"\0").replace(b"\n", b" ").replace(b"\r", b"\n").replace(b"\0", b"\n")
+                assert expected == plain, data
+            for cut in range(1, 6):
+                parts = BodyDecoder(strict)
+                assert parts.feed(data[:cut]) + parts.feed(data[cut:]) + parts.end() == expected, (data, cut)
