@@ -153,7 +153,7 @@ def main() -> None:
     )
     print("is told so when it is read.\n")
     print("Not built yet as a whole: Sieve, `spa`, `gsasl`, `cyrus_sasl`,\n"
-          "`heimdal_gssapi` authenticators, client-side early pipelining, TCP Fast Open, `local_scan`.\n")  # fmt: skip
+          "`heimdal_gssapi` authenticators, TCP Fast Open; FUTURERELEASE, DELIVERBY, MT-PRIORITY, REQUIRETLS.\n")  # fmt: skip
     for _, _, lines in sections:
         print("\n".join(lines))
 

@@ -261,7 +261,9 @@ class MainOptions(Options):
     local_from_prefix: str | None = string(None, "Permitted prefixes when comparing From with login", since="3.14")
     local_from_suffix: str | None = string(None, "Permitted suffixes when comparing From with login", since="3.14")
     local_interfaces: str = string("<; ::0 ; 0.0.0.0", "Addresses (and ports) to listen on", items="string", since="1.60")
-    local_scan_python: str | None = string(None, "File with a Python function local_scan(message)", since="angaros")
+    local_scan_python: str | None = string(
+        None, "Python function that has the last word on a message, module:function or /file.py:function", since="angaros"
+    )
     local_scan_timeout: int = integer(300, "Time limit for local_scan()", kind=TIME, since="4.03")
     local_sender_retain: bool = boolean(False, "Keep Sender headers supplied by untrusted users", since="4.00")
     localhost_number: str | None = string(None, "Host number folded into message ids", expanded=True)
