@@ -12,9 +12,6 @@ MISSING: dict[str, str] = {
     "heimdal_gssapi.server_hostname": "the heimdal_gssapi driver is not built yet",
     "heimdal_gssapi.server_keytab": "the heimdal_gssapi driver is not built yet",
     "main.keep_malformed": _LATER,
-    "main.queue_fast_ramp": _LATER,
-    "main.queue_run_max": _LATER,
-    "pipe.use_classresources": _LATER,
 }
 """`prefix.option` -> why; the prefix is `main`, `router`, `transport`, `authenticator` or a driver."""
 
@@ -39,7 +36,9 @@ NO_EFFECT: dict[str, str] = {
     "main.smtp_backlog_monitor": "one event loop accepts all connections at once",
     "main.tcp_nodelay": "always on",
     "main.tls_early_banner_hosts": "the banner follows the handshake: half a round trip that is not saved",
+    "main.queue_fast_ramp": "the second pass of a run delivers side by side: nothing is gained by beginning it in the first",
     "pipe.permit_coredump": _NO_C,
+    "pipe.use_classresources": "login classes are a BSD matter",
     "router.fail_verify": "sets fail_verify_recipient and fail_verify_sender when it is read",
     "smtp.gnutls_compat_mode": _NO_GNUTLS,
     "smtp.hosts_noproxy_tls": "sessions are kept inside the process: there is no proxy for TLS",

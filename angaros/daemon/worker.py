@@ -29,10 +29,11 @@ from angaros.daemon.looped import new_loop
 from angaros.daemon.privilege import become
 from angaros.daemon.process_info import path_of, write_lines
 from angaros.daemon.shared import CONNECTIONS, DELIVERIES, QUEUE_RUNS, SERIAL, SharedCounters
-from angaros.model.errors import PanicError
+from angaros.model.errors import ExpansionError, PanicError
 from angaros.model.interfaces import Log, Services
 from angaros.model.message import Message
 from angaros.model.queue_run import QueueRun
+from angaros.model.scope import Scope
 from angaros.model.session import Session
 from angaros.net.loop import LoopWaiter
 from angaros.net.tls import ContextCache
@@ -261,11 +262,21 @@ class Worker:
 
     def run_queue(self, request: QueueRun) -> None:
         """Start a queue run, unless this worker is leaving."""
-        if self.retiring:
+        if self.retiring or self._enough_runs():
             return
         self.runs += 1
         self.place.counters.add(self.place.slot, QUEUE_RUNS)
         self.waiter.spawn(lambda: self._run_queue(request))
+
+    def _enough_runs(self) -> bool:
+        """`queue_run_max`: over all workers. Exim spec 14"""
+        text = self.place.config.main.queue_run_max
+        try:
+            limit = int(Scope(self.services).expand(text))
+        except (ExpansionError, ValueError):
+            self.place.log.write(f"failed to expand queue_run_max: {text}", panic=True)
+            return False
+        return 0 < limit <= self.place.counters.total(QUEUE_RUNS)
 
     def _run_queue(self, request: QueueRun) -> None:
         from angaros.delivery.runner import run_queue
