@@ -53,6 +53,11 @@ def describe(delivery: Delivery, before: str, between: str, after: str) -> str:
     return "".join(out)
 
 
+LONGEST = 900
+"""Characters of a line of a reply that a report quotes: a line of more than 998 would make the report undeliverable.
+RFC 5322 2.1.1"""
+
+
 def explain(delivery: Delivery, result: DeliveryResult, lead: str = "") -> str:
     """Why, indented; "" when there is nothing the sender may know. `lead`: `Delay reason: `."""
     if is_hidden(delivery):
@@ -62,6 +67,7 @@ def explain(delivery: Delivery, result: DeliveryResult, lead: str = "") -> str:
         out.append(f"  host {result.host.name} [{result.host.address}]\n")
     text = result.user_message or (result.message if delivery.extra.get("pass_message") else "")
     if text:
+        text = "\n".join(line[:LONGEST] for line in text.split("\n"))
         out.append(f"    {lead}{wrapped(text, len(lead))}\n")
     return "".join(out)
 
@@ -92,4 +98,4 @@ def diagnostic(result: DeliveryResult) -> str:
 
 def folded(reply: str) -> str:
     """A reply of several lines as the value of one field. RFC 3464 2.1"""
-    return reply.replace("\n", "\n ")
+    return "\n ".join(line[:LONGEST] for line in reply.split("\n"))

@@ -162,3 +162,11 @@ def test_errors_copy(tmp_path: Path) -> None:
     world = World(tmp_path, FAIL, main="errors_copy = *@* copy@h\n")
     world.deliver("x@dom")
     assert world.sent_to == [["copy@h", "joe@author.example"]]
+
+
+def test_a_long_reply_does_not_make_the_bounce_undeliverable(tmp_path: Path) -> None:
+    with Sink({"RCPT": f"550 {'x' * 1100}"}) as sink:
+        routers = "r:\n  driver = manualroute\n  route_list = * 127.0.0.1\n  self = send\n  transport = t\n"
+        world = World(tmp_path, routers, f"t:\n  driver = smtp\n  port = {sink.port}\n")
+        world.deliver("x@dom")
+    assert max(len(line) for line in world.sent[0].splitlines()) < 998
