@@ -54,7 +54,7 @@ def decoded(text: str, scope: Scope, translate: bool) -> str:
     from angaros.mime.encoded import CharsetError, decode_2047
 
     main = scope.services.config.main
-    charset = (main.headers_charset or "UTF-8") if translate else ""
+    charset = (scope.local.get("headers_charset") or main.headers_charset or "UTF-8") if translate else ""
     try:
         return decode_2047(text, charset, check_length=main.check_rfc2047_length)
     except CharsetError:

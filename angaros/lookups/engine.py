@@ -92,7 +92,8 @@ class LookupEngine:
         if TYPES[spec.name].style == "query":
             result = self._once(spec, key, source, scope)
         elif not key:
-            self._once(spec, key, source, scope)  # nothing is found, but the file must be there
+            if spec.name != "iplsearch":
+                self._once(spec, key, source, scope)  # nothing is found, but the file must be there
             return NOT_FOUND
         else:
             result = self._try_keys(spec, key, source, scope)

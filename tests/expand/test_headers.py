@@ -80,3 +80,12 @@ def test_deleted_headers_are_not_seen(message: Scope) -> None:
 def test_message_body_newlines(message: Scope) -> None:
     message.services.config.main.message_body_newlines = True  # type: ignore[misc]
     assert message.expand("$message_body") == "body line 1\nbody line 2\n"
+
+
+def test_charset_of_a_filter(scope: Scope) -> None:
+    from angaros.model.message import Header
+
+    assert scope.message is not None
+    scope.message.headers.append(Header("X-Charset: =?iso-8859-1?q?=F6?=\n"))
+    scope.local["headers_charset"] = "UTF-8"  # `headers charset` of an Exim filter
+    assert scope.expand("$h_x-charset:") == "\xc3\xb6"

@@ -162,7 +162,7 @@ def _sequence_length(first: int) -> int:
         return 2
     if 0xE0 <= first <= 0xEF:
         return 3
-    return 4 if 0xF0 <= first <= 0xF4 else 0
+    return 4 if 0xF0 <= first <= 0xF7 else 0
 
 
 def _broken_part(chunk: bytes) -> bytes:
