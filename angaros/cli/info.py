@@ -44,6 +44,11 @@ def build_info(context: Context) -> int:
     """-bI:help, -bI:dscp, -bI:sieve, -bI:modules."""
     from angaros.assembly.version import info_text
 
+    if context.call.info.lower() == "sieve":
+        from angaros.filters.sieve.language import LANGUAGE
+
+        write("".join(f"{name}\n" for name in LANGUAGE.capabilities))
+        return 0
     text, known = info_text(context.call.info)
     (write if known else write_error)(text)
     return 0 if known else 1

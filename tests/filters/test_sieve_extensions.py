@@ -142,6 +142,16 @@ def test_tests_see_edited_headers(given: Given) -> None:
     assert done(given.sieve(script)) == "nothing"
 
 
+def test_who_has_authenticated(given: Given) -> None:
+    scope = given.scope()
+    given.setting = {"scope": scope}
+    script = 'require ["envelope","envelope-auth"]; if envelope "auth" "joe" { discard; }'
+    assert done(given.sieve(script)) == "keep"
+    assert scope.message is not None
+    scope.message.session.authenticated_id = "joe"
+    assert done(given.sieve(script)) == "nothing"
+
+
 def test_included_scripts(given: Given, tmp_path: Path) -> None:
     (tmp_path / "one.sieve").write_text(
         'require ["fileinto","include","variables"]; global "g"; set "l" "x"; set "g" "G"; fileinto "one"; return; discard;'

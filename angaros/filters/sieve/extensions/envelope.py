@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def check_envelope(checker: Any, node: Node) -> None:
     """Only parts that we have."""
     check_comparator(checker, node)
+    known = ("from", "to", "auth") if "envelope-auth" in checker.required else ("from", "to")
     for part in node.args[0]:
-        if checker.constant(part) and part.lower() not in ("from", "to"):
+        if checker.constant(part) and part.lower() not in known:
             raise checker.fail("invalid envelope string")
 
 
@@ -25,13 +26,16 @@ def is_envelope(run: Run, node: Node) -> bool:
     """# RFC 5228 5.4"""
     values: list[str] = []
     for part in node.args[0]:
+        if part.lower() == "auth":  # Exim's own: who has authenticated
+            values += [run.message.session.authenticated_id] if run.message.session.authenticated_id else []
+            continue
         address = run.message.sender_address if part.lower() == "from" else run.recipient
         values += address_part(run, node, address)
     return compare(run, node, values, node.args[1])
 
 
 EXTENSION = Extension(
-    ("envelope",),
+    ("envelope", "envelope-auth"),
     tests=(
         Spec(
             "envelope",
