@@ -120,7 +120,8 @@ def test_mysql(scope_for: MakeScope, mariadb: tuple[int, Path]) -> None:
     assert value(scope, "mysql", f"select * from them where name='{quoted}'") == "name='stquot id=quote1 "
     assert value(scope, f"mysql,servers=localhost({sock})/test/exim/pass", "select 3") == "3"
     assert value(scope, f"mysql,servers=({sock})[group]/test/exim/pass", "select 4") == "4"
-    assert "MYSQL connection failed" in reason(scope, f"mysql,servers=127.0.0.1::{port}/test/exim/wrong", "select 1")
+    assert "MYSQL connection failed" in reason(scope, f"mysql,servers=127.0.0.1::{port}/test/nobody/wrong", "select 1")
+    assert value(scope, f"mysql,servers=127.0.0.1::{port}/test/exim/wrong", "select 6") == "6"  # who is in is in, as in Exim
     assert reason(scope, "mysql,servers=a/b/c/d/e", "x") == "unexpected slash in MySQL server hostname: a/b"
     assert reason(scope_for(), "mysql", "select 1") == "no MySQL servers defined (mysql_servers option)"
 
