@@ -28,7 +28,7 @@ class Mysql:
     """Keeps connections."""
 
     def __init__(self) -> None:
-        self._pool = Pool()
+        self._pool = Pool(any_password=True)
 
     def find(self, request: Request) -> LookupResult:
         """Rows, or the number of rows that a command changed."""

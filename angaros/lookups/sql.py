@@ -169,21 +169,24 @@ def quote_backslash(value: str) -> str:
 
 
 class Pool:
-    """Connections that wait for the next query, by server. As in Exim the password makes no difference: who has come in is in."""
+    """Connections that wait for the next query, by server.
 
-    __slots__ = ("_idle",)
+    `any_password`: the password makes no difference, who has come in is in (so it was observed in Exim for MySQL)."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_any_password", "_idle")
+
+    def __init__(self, any_password: bool = False) -> None:
+        self._any_password = any_password
         self._idle: dict[tuple[str, ...], list[Any]] = {}
 
     def take(self, server: Server) -> Any | None:
         """A connection that nobody uses; None when a new one must be made."""
-        idle = self._idle.get(_place(server))
+        idle = self._idle.get(self._place(server))
         return idle.pop() if idle else None
 
     def give(self, server: Server, connection: Any) -> None:
         """Put it back; what is more than MAX_IDLE is closed."""
-        idle = self._idle.setdefault(_place(server), [])
+        idle = self._idle.setdefault(self._place(server), [])
         if len(idle) < MAX_IDLE:
             idle.append(connection)
         else:
@@ -196,7 +199,5 @@ class Pool:
                 connection.close()
         self._idle.clear()
 
-
-def _place(server: Server) -> tuple[str, ...]:
-    """All but the password."""
-    return server.host, *server.rest[:-1]
+    def _place(self, server: Server) -> tuple[str, ...]:
+        return server.host, *(server.rest[:-1] if self._any_password else server.rest)
