@@ -28,6 +28,8 @@ class Reply:
     oncelog: str = ""
     once_repeat: int = 0
     """Seconds."""
+    once_keep_days: int = 0
+    """Sieve: `oncelog` lies in a directory of its own, which is made and where databases older than that are removed."""
     return_message: bool = False
     never_mail: str = ""
     """Comma-separated addresses that get no reply (Sieve)."""

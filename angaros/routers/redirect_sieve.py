@@ -12,7 +12,9 @@ from angaros.model.errors import AngarosError, ExpansionError, ForcedFailure
 from angaros.model.scope import Scope
 from angaros.model.text import octets, untaint
 from angaros.routers import redirect_notice
+from angaros.routers.assign import UNSET
 from angaros.routers.outcome import Mode
+from angaros.routers.redirect_file import read_as
 from angaros.routers.router import Run
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def _setting(run: Run) -> SieveSetting:
         vacation_directory=_option(run, "sieve_vacation_directory"),
         enotify_owner=_option(run, "sieve_enotify_mailto_owner"),
         script_directories={place: path for place, path in directories.items() if path},
+        read_file=lambda path, limit: read_as(path, run.delivery.owner, limit, run.scope.services)[0],
         mailbox_exists=lambda name: _mailbox_exists(run, name),
     )
 
@@ -76,12 +79,14 @@ def _mailbox_exists(run: Run, name: str) -> bool:
     if transport is None:
         return False
     path = transport.options.get("file") or transport.options.get("directory")
-    if path is None:
-        return name.startswith("/") and os.path.exists(name)
     try:
-        return os.path.exists(run.scope.child(None, address_file=untaint(name)).expand(path))
+        place = name if path is None else run.scope.child(None, address_file=untaint(name)).expand(path)
     except ExpansionError:
         return False
+    owner = run.delivery.owner
+    if owner is None or owner.uid in (UNSET, os.geteuid()):
+        return place.startswith("/") and os.path.exists(place)
+    return place.startswith("/") and run.scope.services.courier.check_paths([str(place)], owner)[0] == 0
 
 
 def decorate(child: Delivery, item: Item) -> None:

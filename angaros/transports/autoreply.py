@@ -103,7 +103,7 @@ class Autoreply(LocalTransport):
     def _once(self, reply: Reply, setup: Setup, *, note: bool) -> DeliveryResult:
         refuse_tainted(reply.oncelog, "once file", setup)
         size = self.options.once_file_size
-        plan = OncePlan(str(reply.oncelog), str(reply.to), setup.scope.services.clock.now(), note, size)
+        plan = OncePlan(str(reply.oncelog), str(reply.to), setup.scope.services.clock.now(), note, size, reply.once_keep_days)
         result = perform(setup, plan, with_body=False)
         if result.status != "ok":
             kind = '"once" file' if size > 0 else "database file"

@@ -257,6 +257,8 @@ class OncePlan(Jsonable):
     note: bool = False
     max_size: int = 0
     """`once_file_size`: the oldest entries go when the file would be larger."""
+    keep_days: int = 0
+    """Sieve: the directory is made, and databases in it that are older go."""
     directory: str = "/"
     fds: list[int] = field(default_factory=list)
 

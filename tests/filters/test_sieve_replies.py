@@ -30,7 +30,7 @@ def test_plain_vacation(given: Given) -> None:
         'MIME-Version: 1.0\nContent-Type: text/plain;\n\tcharset="utf-8"\nContent-Transfer-Encoding: quoted-printable'
     )
     assert answer.text == "I am gone"
-    assert answer.once_repeat == 7 * 86400
+    assert (answer.once_repeat, answer.once_keep_days) == (7 * 86400, 31)
 
 
 def test_database_has_the_name_that_exim_gives_it(given: Given) -> None:
@@ -79,16 +79,20 @@ def test_addresses_make_it_ours(given: Given) -> None:
     assert reply(given, ':addresses "alias@test.ex" "x"') is not None
 
 
-def test_old_databases_go(given: Given, tmp_path: Path) -> None:
+def test_old_databases_go(tmp_path: Path) -> None:
     import os
 
-    state = tmp_path / "state"
-    state.mkdir()
+    from angaros.transports.performing.small import perform_once
+    from angaros.transports.plan import OncePlan
+
+    state = tmp_path / "user" / "state"
+    plan = OncePlan(str(state / ("B" * 32)), "a@b.c", 50 * 86400.0, keep_days=31)
+    assert perform_once(plan, []).detail["last"] == 0.0  # the directory is made
     old, other = state / ("A" * 32), state / "precious"
     for path in (old, other):
         path.touch()
         os.utime(path, (0, 0))
-    assert reply(given, '"x"') is not None
+    perform_once(plan, [])
     assert not old.exists() and other.exists()
 
 

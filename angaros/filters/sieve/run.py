@@ -44,6 +44,8 @@ class SieveSetting:
     """`sieve_enotify_mailto_owner`; None: no notifications."""
     script_directories: dict[str, str] = field(default_factory=dict)
     """`personal`, `global` -> where included scripts lie."""
+    read_file: Callable[[str, int], bytes] | None = None
+    """(path, limit) -> contents of an included script, read as the user; OSError."""
     mailbox_exists: Callable[[str], bool] | None = None
     testing: bool = False
     """-bf: nothing is written."""

@@ -38,6 +38,8 @@ def perform_once(plan: OncePlan, fds: list[int]) -> DeliveryResult:
     import sqlite3
 
     try:
+        if plan.keep_days and not plan.note:
+            _prepare_directory(plan)
         if os.path.isdir(octets(plan.path)):
             raise OSError(21, "Is a directory")
         os.close(os.open(octets(plan.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -60,6 +62,19 @@ def perform_once(plan: OncePlan, fds: list[int]) -> DeliveryResult:
     except sqlite3.Error as error:
         raise deferred(str(error), 5) from None
     return result
+
+
+def _prepare_directory(plan: OncePlan) -> None:
+    """The directory of a user's vacation databases: make it, remove those that have grown old. # README.SIEVE"""
+    directory = os.path.dirname(octets(plan.path))
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    oldest = plan.now - plan.keep_days * 86400
+    for entry in os.scandir(directory):
+        stem = entry.name.partition(b".")[0]  # only what has a name of ours
+        ours = len(stem) == 32 and not stem.strip(b"0123456789ABCDEF")
+        if ours and entry.stat(follow_symlinks=False).st_mtime < oldest:
+            with suppress(FileNotFoundError):
+                os.unlink(entry.path)
 
 
 def _shrink(connection: object, limit: int) -> None:

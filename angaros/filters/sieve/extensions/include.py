@@ -82,8 +82,7 @@ def _read(run: Run, place: str, name: str, *, optional: bool) -> str | None:
         raise run.fail(f"there are no {place} scripts here")
     for candidate in (name, f"{name}.sieve"):
         try:
-            with open(os.path.join(directory, str(candidate)), "rb") as file:
-                data = file.read(MAX_SCRIPT + 1)
+            data = (run.setting.read_file or _read_plainly)(os.path.join(directory, str(candidate)), MAX_SCRIPT + 1)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -94,6 +93,11 @@ def _read(run: Run, place: str, name: str, *, optional: bool) -> str | None:
     if optional:
         return None
     raise run.fail(f'there is no {place} script "{name}"')
+
+
+def _read_plainly(path: str, limit: int) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(limit)
 
 
 def do_return(run: Run, node: Node) -> None:

@@ -82,8 +82,8 @@ def _reply(run: Run, node: Node, directory: str) -> Reply:
         reply.headers, reply.text = _entity(reason)
     else:
         reply.headers, reply.text = UTF8_TEXT, quoted_printable(reason)
-    reply.oncelog = os.path.join(_prepared(run, directory), _database(node))
-    reply.once_repeat = _period(node)
+    reply.oncelog = os.path.join(directory, _database(node))
+    reply.once_repeat, reply.once_keep_days = _period(node), MAX_DAYS
     return reply
 
 
@@ -116,25 +116,6 @@ def _database(node: Node) -> str:
     else:
         key = f"{tags.get('subject', '')}{tags.get('from', '')}{'1' if 'mime' in tags else '0'}{node.args[0]}"
     return hashlib.md5(key.encode("latin-1"), usedforsecurity=False).hexdigest().upper()
-
-
-def _prepared(run: Run, directory: str) -> str:
-    """Make the directory, and remove databases that have grown old."""
-    try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        oldest = run.scope.services.clock.now() - MAX_DAYS * DAY
-        for entry in os.scandir(directory):
-            if _is_database(entry.name) and entry.stat(follow_symlinks=False).st_mtime < oldest:
-                os.unlink(entry.path)
-    except OSError as error:
-        raise run.fail(f"failed to use sieve_vacation_directory {directory}: {error.strerror}") from None
-    return directory
-
-
-def _is_database(name: str) -> bool:
-    """Only what has a name of ours is removed."""
-    stem = name.partition(".")[0]
-    return len(stem) == 32 and all(char in "0123456789ABCDEF" for char in stem)
 
 
 EXTENSION = Extension(
