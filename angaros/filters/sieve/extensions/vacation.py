@@ -7,7 +7,6 @@ The reply goes to the envelope sender through `reply_transport`; whom it has gon
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING, Any
 
 from angaros.filters import personal
@@ -82,7 +81,7 @@ def _reply(run: Run, node: Node, directory: str) -> Reply:
         reply.headers, reply.text = _entity(reason)
     else:
         reply.headers, reply.text = UTF8_TEXT, quoted_printable(reason)
-    reply.oncelog = os.path.join(directory, _database(node))
+    reply.oncelog = concat([directory, "/", _database(node)])
     reply.once_repeat, reply.once_keep_days = _period(node), MAX_DAYS
     return reply
 
