@@ -59,6 +59,7 @@ CLAIMS = (
     Claim("Experimental_ARC", ("ARC",), ("angaros.mailauth.arc",), "ARC"),
     Claim("Experimental_DCC", ("DCC",), ("angaros.scan.dcc",), "DCC"),
     Claim("Experimental_DSN_info", ("DSN_INFO",), (), "DSNI"),
+    Claim("Experimental_SRV_smtps", ("SRV_SMTPS",)),
     Claim("Experimental_QUEUEFILE", (), ("angaros.transports.queuefile",), "QUEUEFILE"),
     Claim("Experimental_XCLIENT", ("XCLIENT",), ("angaros.inbound.xclient",)),
 )

@@ -22,6 +22,8 @@ class Host:
     sort_key: int = 0
     dnssec: bool = False
     """The DNS data was authenticated (AD)."""
+    smtps: bool = False
+    """Found by an SRV record for TLS from the first octet (service `smtp-tls`)."""
     certificate_names: list[str] = field(default_factory=list)
     status: str = "unknown"
     """`unknown`, `usable`, `unusable`, `unusable_expired`."""

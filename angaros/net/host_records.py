@@ -70,13 +70,20 @@ def search(name: str, scope: Scope, query: HostQuery) -> HostSearch:
         if answer.status == "ok" and wish.require and not answer.authenticated:
             return HostSearch(found.SECURITY, name=name, message=INSECURE)
         if answer.status == "ok":
-            return _from_records(kind, answer, name, wish)
+            search = _from_records(kind, answer, name, wish)
+            for host in search.hosts:
+                host.smtps = asked.lower().startswith(SMTP_TLS)
+            return search
         fail_domains = query.srv_fail_domains if kind == "SRV" else query.mx_fail_domains
         if answer.status in ("again", "fail") and not found.in_domain_list(name, fail_domains, scope):
             return HostSearch(found.AGAIN, again_type=kind)
     if not query.addresses or (query.needs_mx is not None and query.needs_mx()):
         return HostSearch(found.FAILED)
     return _addresses_only(name, wish)
+
+
+SMTP_TLS = "_smtp-tls._tcp."
+"""SRV service of hosts that speak TLS at once, whatever the transport's protocol and port say."""
 
 
 def _addresses_only(name: str, wish: Wish) -> HostSearch:

@@ -9,6 +9,7 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from angaros.hints import retry, wait
@@ -189,12 +190,22 @@ class _Hosts:
             self.total += 1
             self.tried += not state.old
             self.last_mx = host.mx
-            OneHost(self.copy, host, port, state, last=last).run()
+            self._one_host(host, port, state, last=last)
             if not state.old and self._past_cutoff(state.host_key, domain):
                 self.tried -= 1
         finally:
             if key:
                 scope.services.hints.delete("misc", key)
+
+    def _one_host(self, host: Host, port: int, state: RetryState, *, last: bool) -> None:
+        """Try it; a host that an SRV record found speaks SMTP, whatever the transport's protocol."""
+        configured = self.copy.instance
+        if host.smtps:
+            self.copy.instance = replace(configured, options=configured.options.with_(protocol="smtp"))
+        try:
+            OneHost(self.copy, host, port, state, last=last).run()
+        finally:
+            self.copy.instance = configured
 
     def _past_cutoff(self, host_key: str, domain: str) -> bool:
         """Whether the message is too old for the host that has just failed: such a try does not count (Exim spec 30.5)."""

@@ -16,7 +16,7 @@ from angaros.model.errors import Why
 from angaros.smtp.client import ClientFailure, EarlyFailure
 from angaros.transports import smtp_cache, smtp_resumption
 from angaros.transports.smtp_cache import may_be_kept
-from angaros.transports.smtp_hosts import RetryState, SetupError, waiting_key
+from angaros.transports.smtp_hosts import RetryState, SetupError, default_port, waiting_key
 from angaros.transports.smtp_send import HOST, Copy, Item, StaleSession, fresh_result, host_text, send, via
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
 from angaros.transports.smtp_tls import DaneError, policy
@@ -50,7 +50,28 @@ class OneHost:
         opener = Opener(self.copy.instance, self.host, self.port, plan, self.scope)
         try:
             session = self._session(opener)
+        except SessionFailure as failure:
+            if not (self.host.smtps and failure.connecting):
+                self._failed(failure)
+                return
+            self._starttls_instead()
+            return
+        try:
             session, good = self._send_all(session, opener)
+        except SessionFailure as failure:
+            self._failed(failure)
+            return
+        self._succeeded(session, opener, good)
+
+    def _starttls_instead(self) -> None:
+        """Nobody listens where an SRV record says `smtp-tls`: the same host by STARTTLS, which is required, at the usual port."""
+        host = replace(self.host, smtps=False, port=0)
+        port = default_port(self.copy.instance, self.scope)
+        plan = replace(policy(self.copy.instance, host, port, self.scope), required=True)
+        self.host, self.port = host, port
+        opener = Opener(self.copy.instance, host, port, plan, self.scope)
+        try:
+            session, good = self._send_all(self._session(opener), opener)
         except SessionFailure as failure:
             self._failed(failure)
             return

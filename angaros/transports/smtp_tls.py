@@ -55,7 +55,7 @@ def policy(instance: DriverInstance[Any], host: Host, port: int, scope: Scope) -
     return TlsPolicy(
         allowed=not listed(options.hosts_avoid_tls, "hosts_avoid_tls", host, scope),
         required=listed(options.hosts_require_tls, "hosts_require_tls", host, scope),
-        on_connect=protocol_of(options) in ("smtps", "submissions"),
+        on_connect=host.smtps or protocol_of(options) in ("smtps", "submissions"),
         tlsa=records,
     )
 

@@ -174,3 +174,10 @@ def test_interfaces_and_ports() -> None:
     assert parse_interfaces("<; ::0 ; 0.0.0.0", "local_interfaces", ipv6=False) == [("0.0.0.0", 0)]
     assert parse_ports("smtp : 26") == [25, 26]
     assert "127.0.0.1" in interface_addresses()
+
+
+@pytest.mark.parametrize(("service", "smtps"), [("smtp-tls", True), ("smtp", False)])
+def test_a_service_for_tls_at_once(service: str, smtps: bool) -> None:
+    table: dict[tuple[str, str], object] = {(f"_{service}._tcp.d.ex", "SRV"): [(1, 5, 465, "a.ex")], ("a.ex", "A"): [A1]}
+    host = find_by_dns("d.ex", fake_scope(table), HostQuery(srv=f"bogus:{service}", mx=True)).hosts[0]
+    assert (host.name, host.port, host.smtps) == ("a.ex", 465, smtps)
