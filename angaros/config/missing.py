@@ -6,12 +6,9 @@ on here, by design; setting them is right and changes nothing.
 
 from __future__ import annotations
 
-_LATER = "it is not built yet"
-
 MISSING: dict[str, str] = {
     "heimdal_gssapi.server_hostname": "the heimdal_gssapi driver is not built yet",
     "heimdal_gssapi.server_keytab": "the heimdal_gssapi driver is not built yet",
-    "main.keep_malformed": _LATER,
 }
 """`prefix.option` -> why; the prefix is `main`, `router`, `transport`, `authenticator` or a driver."""
 

@@ -11,6 +11,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from angaros.config.values import show_time
 from angaros.delivery import freezing
 from angaros.delivery.attempt import Attempt
 from angaros.delivery.finish import finish
@@ -20,6 +21,7 @@ from angaros.delivery.routing import route_all
 from angaros.model.interfaces import Services
 from angaros.model.message import Message
 from angaros.model.scope import Scope
+from angaros.spool.ids import id_time
 
 if TYPE_CHECKING:
     from angaros.spool.locks import SpoolLock
@@ -58,12 +60,25 @@ def _take(services: Services, message_id: str, queue_name: str, *, quiet: bool) 
         lock.release()
         return DeliverStatus.MISSING
     except SpoolFormatError as error:
-        lock.release()
         services.log.write(str(error), message_id=message_id)
+        error.message.queue_name = queue_name
+        _remove_malformed(services, error.message)
+        lock.release()
         return DeliverStatus.ERROR
     except BaseException:
         lock.release()
         raise
+
+
+def _remove_malformed(services: Services, message: Message) -> None:
+    """A message whose -H nobody can read goes when it is older than `keep_malformed`. # Exim spec 14.23"""
+    keep = services.config.main.keep_malformed
+    directory = services.store.find(message.id, message.queue_name, "-D")
+    received = message.received_time or id_time(message.id)
+    if directory is not None and services.clock.now() - received > keep:
+        message.body_path = f"{directory}/{message.id}-D"
+        services.store.remove(message)
+        services.log.write(f"Message removed because older than {show_time(keep)}", message_id=message.id)
 
 
 def deliver_held(
