@@ -155,15 +155,16 @@ class SmtpClient:
 
     # Sending.
 
-    def queue(self, line: str, label: str = "") -> None:
-        """Put a command into the batch."""
+    def queue(self, line: str, label: str = "", shown: str = "") -> None:
+        """Put a command into the batch. `shown`: what traces and the command log have instead, where the line is a secret."""
         data = line.encode("latin-1") + b"\r\n"
         self._queued.append(data)
         self._queued_size += len(data)
         self.label = label or line
-        self.command_log.append(line.partition(" ")[0].partition(":")[0][:4])
+        shown = shown or line
+        self.command_log.append(shown if shown.startswith("*") else shown.partition(" ")[0].partition(":")[0][:4])
         if self.trace is not None:
-            self.trace(f"  SMTP{'|' if len(self._queued) > 1 else '>'}> {line}")
+            self.trace(f"  SMTP{'|' if len(self._queued) > 1 else '>'}> {shown}")
 
     def flush(self) -> None:
         """Send the batch."""
@@ -238,9 +239,9 @@ class SmtpClient:
                 self.command_log.append(line[:3])
                 return ClientReply(int(line[:3]), Tainted("\n".join(lines)))
 
-    def command(self, line: str, label: str = "", timeout: float | None = None) -> ClientReply:
-        """Send one command (after what is in the batch) and read its reply."""
-        self.queue(line, label)
+    def command(self, line: str, label: str = "", timeout: float | None = None, *, shown: str = "") -> ClientReply:
+        """Send one command (after what is in the batch) and read its reply. `shown`: see `queue`."""
+        self.queue(line, label, shown)
         self.flush()
         return self.read_reply(timeout)
 

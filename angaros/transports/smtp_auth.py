@@ -43,8 +43,8 @@ def authenticate(instance: DriverInstance[Any], scope: Scope, client: SmtpClient
     except ExpansionError as error:
         return Outcome("error", str(error))
     command = f"AUTH {(instance.options.public_name or '').upper()}"
-    line = f"{command} {_encode(first)}" if first else command
-    reply = client.command(line, command)
+    secret = _encode(first) if first else ""
+    reply = client.command(f"{command} {secret}" if first else command, command, shown=f"{command} {_hidden(secret)}".rstrip())
     sent: str | None = first
     lenient = bool(getattr(instance.options, "client_ignore_invalid_base64", False))
     for _ in range(ROUNDS):
@@ -62,7 +62,8 @@ def authenticate(instance: DriverInstance[Any], scope: Scope, client: SmtpClient
         except (ExpansionError, ValueError) as error:
             client.command("*", command)
             return Outcome("error" if isinstance(error, ExpansionError) else "cancelled", str(error))
-        reply = client.command(_encode(answer), command)
+        secret = _encode(answer)
+        reply = client.command(secret, command, shown=_hidden(secret))
     client.command("*", command)
     return Outcome("cancelled", "too many challenges")
 
@@ -75,6 +76,11 @@ def _judged(reply: ClientReply, dialogue: ClientDialogue) -> Outcome:
             return Outcome("cancelled", str(error))
         return Outcome("ok", reply=reply)
     return Outcome("failed" if reply.permanent else "deferred", reply=reply)
+
+
+def _hidden(secret: str) -> str:
+    """As many asterisks: traces show that something was said, not what."""
+    return "*" * len(secret)
 
 
 def _encode(text: str) -> str:

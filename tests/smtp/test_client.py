@@ -252,3 +252,13 @@ def test_closed_after_helo_names_the_ehlo_reply() -> None:
 )
 def test_dots(chunks: list[bytes], wire: bytes) -> None:
     assert b"".join(dotted(chunks)) == wire
+
+
+def test_a_secret_is_not_in_the_trace_nor_in_the_command_log() -> None:
+    lines: list[str] = []
+    client = SmtpClient(ScriptStream("C: AUTH LOGIN\nS: 334 x\nC: c2VjcmV0\nS: 235 ok"), Timeouts())
+    client.trace = lines.append
+    client.command("AUTH LOGIN", "AUTH LOGIN")
+    assert client.command("c2VjcmV0", "AUTH LOGIN", shown="********").ok
+    assert lines == ["  SMTP>> AUTH LOGIN", "  SMTP<< 334 x", "  SMTP>> ********", "  SMTP<< 235 ok"]
+    assert client.command_log == ["AUTH", "334", "********", "235"]
