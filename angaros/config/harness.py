@@ -90,6 +90,8 @@ class Harness:
     """What a test-mode Exim calls its version (`exim_version`)."""
     config_version = "X"
     """The version in the head line of `-bP config`."""
+    head_start = 0.15
+    """Seconds by which each of several deliveries at once begins after the one before, so that their order is predictable."""
     cram_challenge = CRAM_CHALLENGE
     ticket_lifetime = TICKET_LIFETIME
     self_signed_lifetime = SELF_SIGNED_LIFETIME

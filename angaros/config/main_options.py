@@ -373,6 +373,9 @@ class MainOptions(Options):
     rfc1413_query_timeout: int = integer(0, "Ident wait (zero disables)", kind=TIME)
     sender_unqualified_hosts: str | None = string(None, "Clients allowed bare sender addresses", items="host", expanded=True)
     short_message_ids: bool = boolean(False, "Message ids and spool files in the form of Exim 4.96 and before", since="angaros")
+    sieve_global_directory: str | None = string(
+        None, "Directory of scripts for Sieve's include :global", expanded=True, since="angaros"
+    )
     slow_lookup_log: int = integer(0, "Log DNS lookups slower than this many milliseconds")
     smtp_accept_keepalive: bool = boolean(True, "TCP keepalive on inbound sockets")
     smtp_accept_max: int = integer(20, "Concurrent inbound connections")

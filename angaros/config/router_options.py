@@ -260,9 +260,6 @@ class RedirectOptions(RouterOptions):
     reply_transport: str | None = string(None, "Transport for filter-generated replies", expanded=True, since="4.00")
     rewrite: bool = boolean(True, "Apply rewriting rules to generated addresses", since="4.00")
     sieve_enotify_mailto_owner: str | None = string(None, "Owner address expected for Sieve mailto notifications", expanded=True)
-    sieve_global_directory: str | None = string(
-        None, "Directory of scripts for Sieve's include :global", expanded=True, since="angaros"
-    )
     sieve_inbox: str = string("inbox", "Mailbox name Sieve keep delivers to", expanded=True, since="4.99")
     sieve_subaddress: str | None = string(None, "Value of the Sieve :subaddress part", expanded=True)
     sieve_useraddress: str | None = string(None, "Value of the Sieve :user part", expanded=True)

@@ -76,8 +76,18 @@ def side_by_side(services: Services, calls: Sequence[Callable[[], T]], limit: in
     """`calls` together, at most `limit` at a time."""
     if hasattr(services.waiter, "start") or limit == 1 or len(calls) < 2:
         return services.waiter.gather(calls, limit)
+    if services.harness is not None:
+        calls = [_delayed(services, number * services.harness.head_start, call) for number, call in enumerate(calls)]
     with _looping(services, ("dns",)) as waiter:
         return _complete(services, waiter, lambda: waiter.gather(calls, limit))
+
+
+def _delayed(services: Services, seconds: float, call: Callable[[], T]) -> Callable[[], T]:
+    def later() -> T:
+        services.waiter.sleep(seconds)
+        return call()
+
+    return later
 
 
 class _Deliveries:

@@ -35,7 +35,8 @@ def interpreter(run: Run, source: str) -> Callable[[], FilterOutcome]:
 def _setting(run: Run) -> SieveSetting:
     from angaros.filters.sieve.run import SieveSetting
 
-    directories = {"global": _option(run, "sieve_global_directory"), "personal": os.path.dirname(_option(run, "file") or "")}
+    everybodys = _expanded(run, run.scope.services.config.main.sieve_global_directory, "sieve_global_directory")
+    directories = {"global": everybodys, "personal": os.path.dirname(_option(run, "file") or "")}
     scope = run.scope.child()
     return SieveSetting(
         scope,
@@ -53,7 +54,10 @@ def _setting(run: Run) -> SieveSetting:
 
 def _option(run: Run, name: str) -> str | None:
     """An expanded option; None when it is unset or its expansion is forced to fail."""
-    text: str | None = run.options.get(name)
+    return _expanded(run, run.options.get(name), f"{name} of {run.router.name} router")
+
+
+def _expanded(run: Run, text: str | None, what: str) -> str | None:
     if text is None:
         return None
     try:
@@ -61,7 +65,7 @@ def _option(run: Run, name: str) -> str | None:
     except ForcedFailure:
         return None
     except ExpansionError as error:
-        raise ExpansionError(f'failed to expand "{text}" ({name} of {run.router.name} router): {error}') from error
+        raise ExpansionError(f'failed to expand "{text}" ({what}): {error}') from error
 
 
 def own_addresses(scope: Scope) -> tuple[str, ...]:
