@@ -167,9 +167,9 @@ class Fixups:
         return ""
 
     def _address_without_sender(self) -> str:
-        if self.message.local_error_message:
+        if self.message.local_error_message or (self.message.sender_local and not self.smtp):
             return self._login_address()
-        if self.message.sender_local:
+        if self.message.sender_local:  # MAIL FROM:<> to -bs
             return ""
         return self._authenticated_address()
 

@@ -276,7 +276,8 @@ class Attempt:
 
 
 def _common_fields(delivery: Delivery, message: Message, how: Attempt, log: Log, out: list[str]) -> None:
-    if delivery.transport and log.selected("sender_on_delivery"):
+    discarded = out[0] != "**" and not delivery.transport  # `:blackhole:`: nothing was sent from anybody
+    if not discarded and log.selected("sender_on_delivery"):
         out.append(f"F=<{message.sender_address}>")
     if message.queue_name:
         out.append(f"Q={message.queue_name}")
