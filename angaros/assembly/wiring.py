@@ -101,8 +101,8 @@ def build_services(config: Config, site: Site, ports: Ports, harness: Harness | 
     }
     services.extra["factories"] = factories
     remake(services, factories)
-    services.hooks.look_up_host_name = _lookup_host_name
-    services.extra["ldapauth"] = _ldapauth
+    services.hooks.look_up_host_name = _late("angaros.net.peer:lookup_host_name")
+    services.extra["ldapauth"] = _late("angaros.lookups.ldap:ldapauth")
     services.hooks.queue_size = QueueSize(services)
     services.extra["authresults"] = {method: _late(place) for method, place in AUTHRESULTS.items()}
     services.extra.update({name: _late(place) for name, place in MAILAUTH.items()})
@@ -139,18 +139,6 @@ def warm(services: Services) -> None:
         part = getattr(services, name)
         if isinstance(part, Lazy):
             part._real()
-
-
-def _lookup_host_name(scope: Any) -> None:
-    from angaros.net.peer import lookup_host_name
-
-    lookup_host_name(scope)
-
-
-def _ldapauth(query: str, scope: Any) -> bool:
-    from angaros.lookups.ldap import ldapauth
-
-    return ldapauth(query, scope)
 
 
 def _late(place: str) -> Callable[..., Any]:

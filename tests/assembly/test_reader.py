@@ -155,7 +155,7 @@ def test_settings_without_effect_are_told(read: Read, monkeypatch: pytest.Monkey
     )
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: files and deliveries of other users")
 def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "c"
     file.write_text("")

@@ -24,7 +24,7 @@ sub note { Exim::log_write("from Perl"); return "noted" }
 sub counter { our $n; return ++$n }
 sub leave { exit 3 }
 """
-needs_perl = pytest.mark.skipif(not Path("/usr/bin/perl").exists(), reason="no Perl")
+needs_perl = pytest.mark.skipif(not Path("/usr/bin/perl").exists(), reason="Debian package perl is missing")
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def names(file: str) -> list[str]:
 
 
 @pytest.mark.parametrize("file", ["expansion_items", "expansion_operators", "expansion_conditions", "variables"])
-@pytest.mark.skipif(INVENTORY is None, reason="inventory not there")
+@pytest.mark.skipif(INVENTORY is None, reason="Exim's inventory (../shared/inventory) is not beside this checkout")
 def test_our_lists_are_the_inventory(file: str) -> None:
     assert INVENTORY is not None
     assert names(file) == [row["name"] for row in json.loads((INVENTORY / f"{file}.json").read_text())]

@@ -44,7 +44,7 @@ def test_every_condition_has_a_row() -> None:
     assert [name for name in language.CONDITIONS if not any(f"{lead}{name}" in texts for lead in ("if ", "!", "{"))] == []
 
 
-@pytest.mark.skipif(INVENTORY is None, reason="inventory not there")
+@pytest.mark.skipif(INVENTORY is None, reason="Exim's inventory (../shared/inventory) is not beside this checkout")
 def test_inventory_is_covered() -> None:
     assert INVENTORY is not None
 

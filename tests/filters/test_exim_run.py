@@ -154,7 +154,7 @@ def test_system_filter_changes_headers(given: Given) -> None:
         run(given, 'headers add "X: y"')
 
 
-@pytest.mark.skipif(INVENTORY is None, reason="inventory not there")
+@pytest.mark.skipif(INVENTORY is None, reason="Exim's inventory (../shared/inventory) is not beside this checkout")
 def test_inventory_is_covered() -> None:
     assert INVENTORY is not None
     names = {row["name"].split(" ")[0]: row["kind"] for row in json.loads((INVENTORY / "filter_commands.json").read_text())}

@@ -10,26 +10,14 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from angaros.assembly.process import open_services, read_configuration
-from angaros.config.config import Config
-from angaros.config.site import Site
-from angaros.inbound.conversation import Conversation
-from angaros.inbound.greeting import start
-from angaros.model.session import Session
+from tests.inbound.smtp_world import World
 
-CONF = """
-primary_hostname = angaros.test
-spool_directory = {place}/spool
-log_file_path = {place}/%slog
-keep_environment =
-host_lookup =
-tls_advertise_hosts =
+MAIN = """
 queue_only
 smtp_accept_max_nonmail = 1000000
 smtp_max_synprot_errors = 1000000
@@ -37,7 +25,8 @@ smtp_max_unknown_commands = 1000000
 message_size_limit = 20K
 acl_smtp_rcpt = check_rcpt
 acl_smtp_mail = check_mail
-begin acl
+"""
+ACL = """
 check_mail:
   defer sender_domains = later.test
   accept
@@ -54,54 +43,18 @@ BODIES = st.binary(max_size=300).map(lambda body: body.replace(b"\r", b"").repla
 LINES = st.binary(max_size=80).map(lambda line: line.replace(b"\n", b" ").replace(b"\r", b" "))
 
 
-class Peer:
-    """The other end: what was written, and nothing more to read than what is there."""
-
-    local_address, local_port, peer_address, peer_port = "192.0.2.1", 25, "192.0.2.9", 4321
-    tls = None
-    peer_uid = -1
-
-    def __init__(self) -> None:
-        self.written = bytearray()
-
-    def write(self, data: bytes, timeout: float | None = None) -> None:
-        self.written += data
-
-    def input_waiting(self) -> bool:
-        return False
-
-    def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"the session used stream.{name}")
-
-
-def make_services(place: Path) -> Any:
-    file = place / "exim.conf"
-    file.write_text(CONF.format(place=place))
-    site = Site()
-    config: Config = read_configuration(str(file), {}, site, None)
-    return open_services(config, site, None, lambda services: None)  # type: ignore[arg-type, return-value]
-
-
 class AnyOrder(RuleBasedStateMachine):
     """One connection."""
-
-    place: Path
-    services: Any
 
     def __init__(self) -> None:
         super().__init__()
         self.place = Path(tempfile.mkdtemp())
         self.place.chmod(0o777)
-        self.services = make_services(self.place)
-        self.peer: Any = Peer()
-        session = Session(
-            sender_host_address="192.0.2.9", sender_host_port=4321, interface_address="192.0.2.1", interface_port=25, smtp=True
-        )
-        self.talk = Conversation(self.services, session, self.peer)
-        start(self.talk)
+        talk = World(self.place, main=MAIN, acl=ACL).connect("192.0.2.9")
+        assert talk.greeting[0].startswith("220 ")
+        self.talk, self.peer = talk.conversation, talk.stream
         self.greeted = self.esmtp = self.sender = self.chunks = False
         self.recipients = self.accepted = 0
-        self.replies(1)
 
     def teardown(self) -> None:
         shutil.rmtree(self.place)
@@ -111,8 +64,8 @@ class AnyOrder(RuleBasedStateMachine):
     def replies(self, count: int) -> list[str]:
         """Exactly `count` replies have come since the last call; their codes."""
         self.talk.flush()
-        text = bytes(self.peer.written).decode("latin-1")
-        self.peer.written.clear()
+        text = self.peer.written.decode("latin-1")
+        self.peer.written = b""
         found = [match.group() for match in REPLY.finditer(text)]
         assert "".join(found) == text, f"not well-formed: {text!r}"
         assert len(found) == count, f"{count} expected: {found}"

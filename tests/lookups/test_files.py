@@ -374,7 +374,7 @@ def test_broken_json(scope: Scope, tmp_path: Path) -> None:
 
 
 def test_lmdb(scope: Scope, tmp_path: Path) -> None:
-    lmdb = pytest.importorskip("lmdb", reason="needs the Python package lmdb")
+    lmdb = pytest.importorskip("lmdb", reason="PyPI package lmdb is missing")
     file = tmp_path / "x.mdb"
     with lmdb.open(str(file), subdir=False) as base, base.begin(write=True) as transaction:
         transaction.put(b"first", b"data for first")

@@ -25,15 +25,8 @@ from tests.peers.world import Node, messages, sh, wait_for, world
 
 CONF = r"""
 primary_hostname = angaros.test
-exim_path = @EXIM@
-exim_user = Debian-exim
-exim_group = Debian-exim
-spool_directory = @SPOOL@
-log_file_path = @LOG@/%slog
+@HOUSE@
 log_selector = +all -pid
-pid_file_path = @ROOT@/exim.pid
-keep_environment =
-host_lookup =
 daemon_smtp_ports = 25 : 465 : 587 : 2525
 tls_on_connect_ports = 465
 tls_certificate = @CERT@
@@ -60,11 +53,7 @@ here:
   driver = accept
   transport = maildir
 begin transports
-maildir:
-  driver = appendfile
-  directory = @MAIL@/all
-  maildir_format
-  create_directory
+@MAILDIR@
   envelope_to_add
   return_path_add
   user = vmail

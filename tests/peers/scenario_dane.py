@@ -12,15 +12,8 @@ from tests.peers.world import messages, sh, wait_for, world
 
 CONF = r"""
 primary_hostname = angaros.good.test
-exim_path = @EXIM@
-exim_user = Debian-exim
-exim_group = Debian-exim
-spool_directory = @SPOOL@
-log_file_path = @LOG@/%slog
+@HOUSE@
 log_selector = +tls_certificate_verified +tls_sni +tls_peerdn
-pid_file_path = @ROOT@/exim.pid
-keep_environment =
-host_lookup =
 tls_certificate = @CERT@
 tls_privatekey = @KEY@
 tls_advertise_hosts = *
@@ -42,11 +35,7 @@ smtp:
   hosts_require_dane = ${if eq{$domain}{must.insecure.test}{*}{}}
   tls_verify_certificates = system
   tls_try_verify_hosts = *
-maildir:
-  driver = appendfile
-  directory = @MAIL@/all
-  maildir_format
-  create_directory
+@MAILDIR@
   user = vmail
 begin retry
 * * F,1h,5m

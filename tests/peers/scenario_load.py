@@ -24,14 +24,7 @@ from tests.peers.world import sh, wait_for, world
 
 CONF = """
 primary_hostname = angaros.test
-exim_path = @EXIM@
-exim_user = Debian-exim
-exim_group = Debian-exim
-spool_directory = @SPOOL@
-log_file_path = @LOG@/%slog
-pid_file_path = @ROOT@/exim.pid
-keep_environment =
-host_lookup =
+@HOUSE@
 tls_advertise_hosts =
 acl_smtp_rcpt = accept
 smtp_accept_max = 0
@@ -42,11 +35,7 @@ here:
   driver = accept
   transport = maildir
 begin transports
-maildir:
-  driver = appendfile
-  directory = @MAIL@/all
-  maildir_format
-  create_directory
+@MAILDIR@
   envelope_to_add
   user = vmail
 begin retry

@@ -16,15 +16,8 @@ from tests.peers.world import USERS, World, sh, wait_for, world
 CA = Path("/tmp/world/ca")
 CONF = r"""
 primary_hostname = angaros.test
-exim_path = @EXIM@
-exim_user = Debian-exim
-exim_group = Debian-exim
-spool_directory = @SPOOL@
-log_file_path = @LOG@/%slog
+@HOUSE@
 log_selector = +tls_certificate_verified +tls_peerdn +tls_resumption
-pid_file_path = @ROOT@/exim.pid
-keep_environment =
-host_lookup =
 daemon_smtp_ports = 25 : 465
 tls_on_connect_ports = 465
 tls_certificate = /tmp/world/ca/rsa.pem : /tmp/world/ca/ecdsa.pem
@@ -44,11 +37,7 @@ here:
   driver = accept
   transport = maildir
 begin transports
-maildir:
-  driver = appendfile
-  directory = @MAIL@/all
-  maildir_format
-  create_directory
+@MAILDIR@
   user = vmail
 begin authenticators
 external:

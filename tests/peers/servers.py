@@ -43,8 +43,26 @@ def private_tree(node: Node) -> Path:
     return owned(Path("/srv" if os.access("/srv/world", os.W_OK) else "/tmp/world") / f"server-{node.name}", 0)
 
 
+HOUSE = """exim_path = @EXIM@
+exim_user = Debian-exim
+exim_group = Debian-exim
+spool_directory = @SPOOL@
+log_file_path = @LOG@/%slog
+pid_file_path = @ROOT@/exim.pid
+keep_environment =
+host_lookup ="""
+"""`@HOUSE@` in a configuration: where a server of these worlds lives."""
+MAILDIR = """maildir:
+  driver = appendfile
+  directory = @MAIL@/all
+  maildir_format
+  create_directory"""
+"""`@MAILDIR@`: the head of a transport for everybody's mail; more of its options may follow."""
+
+
 class EximLike:
-    """A program that takes Exim's configuration and command line. `conf` is the text of its configuration."""
+    """A program that takes Exim's configuration and command line. `conf` is the text of its configuration, in which `@HOUSE@`,
+    `@MAILDIR@`, `@EXIM@`, `@ROOT@`, `@SPOOL@`, `@LOG@`, `@MAIL@` stand for what this server has."""
 
     program: str
 
@@ -59,6 +77,7 @@ class EximLike:
         self.daemon: subprocess.Popen[bytes] | None = None
 
     def write(self, conf: str) -> None:
+        conf = conf.replace("@HOUSE@", HOUSE).replace("@MAILDIR@", MAILDIR)
         for name in ("root", "spool", "log", "mail"):
             conf = conf.replace(f"@{name.upper()}@", str(getattr(self, name)))
         self.conf.write_text(conf.replace("@EXIM@", self.program))

@@ -52,7 +52,7 @@ class OpenDmarc:
         try:
             self.library = ctypes.CDLL("libopendmarc.so.2")
         except OSError:
-            pytest.skip("Debian package libopendmarc2")
+            pytest.skip("Debian package libopendmarc2 is missing")
         self.library.opendmarc_policy_connect_init.restype = ctypes.c_void_p
         self.settings = _Settings(tld_type=1, tld_source_file=str(path).encode())
         assert self.library.opendmarc_policy_library_init(ctypes.byref(self.settings)) == 0
@@ -147,7 +147,7 @@ our $errstr = 'none';
 def test_opendmarc_import_reads_our_history(tmp_path: Path, suffixes: Path) -> None:
     program = shutil.which("opendmarc-import", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None or subprocess.run(["perl", "-MSwitch", "-MJSON", "-e1"], capture_output=True, check=False).returncode:
-        pytest.skip("Debian packages opendmarc, libswitch-perl, libjson-perl")
+        pytest.skip("Debian packages opendmarc, libswitch-perl, libjson-perl are missing")
     zones: dict[str, list[Any]] = {
         "_dmarc.watch.example": [{"TXT": RECORDS["watch.example"]}],
         "watch.example": [{"SPF": "v=spf1 ip4:192.0.2.1 -all"}],

@@ -38,7 +38,7 @@ metric { name = "default"; actions { reject = 15; add_header = 6; greylist = 4; 
 def program(name: str, package: str) -> str:
     found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
     if found is None:
-        pytest.skip(f"Debian package {package}: no {name} here")
+        pytest.skip(f"Debian package {package} is missing: no {name} here")
     return found
 
 

@@ -84,7 +84,7 @@ def test_no_expn_hides_the_router(tmp_path: Path) -> None:
     assert route(new_delivery("x@dom"), Scope(world.services), Mode.EXPN).status != "ok"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files and deliveries of other users")
 def test_queryprogram_runs_as_the_command_user(tmp_path: Path) -> None:
     lines = (
         "r:\n  driver = queryprogram\n  command = /bin/echo accept transport=t\n  command_user = 65534\n  command_group = 65533\n"

@@ -40,7 +40,7 @@ def debian() -> Callable[..., str]:
     except packages.Missing as missing:
         pytest.skip(str(missing))
     if shutil.which("perl") is None:
-        pytest.skip("no perl here")
+        pytest.skip("Debian package perl is missing")
 
     def call(name: str, *arguments: str, stdin: str = "") -> str:
         done = subprocess.run(

@@ -38,7 +38,7 @@ def need(program: str, package: str) -> str:
     """Path of a program, or skip."""
     path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:{PG_BIN}")
     if path is None:
-        pytest.skip(f"needs the Debian package {package}")
+        pytest.skip(f"Debian package {package} is missing")
     return path
 
 
