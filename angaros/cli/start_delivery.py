@@ -30,6 +30,10 @@ def install(context: Context) -> None:
                 services.run.mua_failed = True
             return
         _in_background(lambda: deliver_held(services, message, lock), lock)
+        if message.effects.open_transaction is not None:
+            from angaros.transports.smtp_held import disown
+
+            disown(message)
 
     services.hooks.start_delivery = start
     services.hooks.side_by_side = _side_by_side
@@ -47,6 +51,10 @@ def _leave_to_daemon(context: Context, message: Message, lock: Any) -> None:
     from angaros.daemon.notifier import tell
 
     lock.release()
+    if message.effects.open_transaction is not None:
+        from angaros.transports.smtp_held import release
+
+        release(message)
     path = notifier_path(context)
     if path:
         tell(path, {"deliver": message.id, "queue": message.queue_name})

@@ -233,6 +233,10 @@ class Worker:
             self.waiting.append(lambda: self._spawn_delivery(message, lock))
         else:
             lock.release()
+            if message.effects.open_transaction is not None:
+                from angaros.transports.smtp_held import release
+
+                release(message)
 
     def _spawn_delivery(self, message: Message, lock: Any) -> None:
         self.deliveries += 1

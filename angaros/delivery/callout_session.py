@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from angaros.model.errors import ExpansionError
 from angaros.smtp.client import ClientReply
 from angaros.transports import smtp_tls
 from angaros.transports.recipients import envelope_recipient
+from angaros.transports.smtp_cache import cache_key
+from angaros.transports.smtp_held import OpenTransaction
 from angaros.transports.smtp_hosts import SetupError, default_port, expand_host_list_option
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
 
@@ -34,7 +37,9 @@ class CalloutSession:
         self.scope.host = host
         self.instance = _with_timeouts(instance, options)
         self.session: SmtpSession | None = None
-        self.commands: list[str] = []
+        self.opener: Opener | None = None
+        self.mail = ""
+        """The last MAIL command."""
 
     @property
     def recipient(self) -> str:
@@ -49,7 +54,7 @@ class CalloutSession:
         plan = smtp_tls.policy(self.instance, self.host, port, self.scope)
         if expand_host_list_option(self.instance.options.hosts_verify_avoid_tls, "hosts_verify_avoid_tls", self.host, self.scope):
             plan = replace(plan, allowed=False)
-        opener = Opener(self.instance, self.host, port, plan, self.scope)
+        opener = self.opener = Opener(self.instance, self.host, port, plan, self.scope)
         try:
             self.session = opener.open()
         except SessionFailure as failure:
@@ -70,7 +75,7 @@ class CalloutSession:
         """MAIL, then (in one go with it if the server can, else after its success) the command `rcpt`. Raises `ClientFailure`."""
         assert self.session is not None
         client = self.session.client
-        line = self._mail_command(sender, size=size)
+        line = self.mail = self._mail_command(sender, size=size)
         if not self._pipelining:
             mail = client.command(line, f"MAIL FROM:<{sender}>")
             return mail, client.command(rcpt) if mail.ok else None
@@ -111,6 +116,19 @@ class CalloutSession:
         if message is None or not message.smtputf8 or self.session is None:
             return False
         return "SMTPUTF8" not in self.session.client.features and not message.utf8_downgrade
+
+    def open_transaction(self, recipients: list[str]) -> OpenTransaction | None:
+        """What is open, for the transport to go on with; None when that would not know where it leads."""
+        session, opener = self.session, self.opener
+        if session is None or opener is None:
+            return None
+        try:
+            key = cache_key(opener)
+        except (ExpansionError, SetupError):
+            return None
+        if session.tls is not None:  # as with Exim, what the check of the certificate found is not passed on with a connection
+            session.tls = replace(session.tls, certificate_verified=False, peer_dn="")
+        return OpenTransaction(session, key, self.mail, list(recipients))
 
     def close(self) -> None:
         """QUIT and close."""

@@ -113,7 +113,7 @@ class _Conversation:
             return
         if call.postmaster is not None:
             self._postmaster(call.postmaster)
-        elif call.options.hold or self._cutthrough():
+        elif self._real_sender() and (self._hold() or self._cutthrough()):
             self._keep()
 
     # --- Steps -------------------------------------------------------------------------------------------------------
@@ -217,12 +217,19 @@ class _Conversation:
 
     # --- Keeping the connection --------------------------------------------------------------------------------------
 
-    def _cutthrough(self) -> bool:
-        """Whether this connection is to carry the message (`control = cutthrough_delivery`, with `use_sender`)."""
-        message = self.call.scope.message
+    def _real_sender(self) -> bool:
+        """Whether the transaction is one that could carry the message (`use_sender`)."""
         options = self.call.options
-        real_sender = options.use_sender or options.use_transport_sender
-        return message is not None and message.effects.cutthrough and self.call.is_recipient and real_sender
+        return self.call.is_recipient and (options.use_sender or options.use_transport_sender)
+
+    def _hold(self) -> bool:
+        """`callout=hold`. Exim spec 44.47: not together with `random`"""
+        return self.call.options.hold and not self.call.options.random
+
+    def _cutthrough(self) -> bool:
+        """`control = cutthrough_delivery`."""
+        message = self.call.scope.message
+        return message is not None and message.effects.cutthrough
 
     def _keep(self) -> None:
         from angaros.delivery.cutthrough import hold

@@ -1,8 +1,10 @@
-"""Cutthrough delivery: the connection of a recipient's callout is kept and carries the message on. Exim spec 44.22.
+"""A recipient's callout keeps its connection, and that carries the message on: at once (`control = cutthrough_delivery`, Exim
+spec 44.22), or when the message is delivered (`callout=hold`, 44.47; see `transports.smtp_held`).
 
-The message goes out when it has been accepted here and before the client hears of it, so that client and next host get the same
-answer. Laws:
+Cutthrough: the message goes out when it has been accepted here and before the client hears of it, so that client and next host
+get the same answer. Laws:
 - One connection for one message: same transport, host, port and sender for all recipients; else everything is spooled as usual.
+- No other callout comes between: one that does not fit ends the connection.
 - The next host's acceptance is final (nothing is queued then); its refusal is passed to the client; anything else is spooled,
   or passed on too with `defer=pass`.
 """
@@ -46,8 +48,12 @@ class HeldConnection:
     session: CalloutSession
     sender: str
     wanted: bool
-    """The message is to go over it; else only further callouts use it (`callout=hold`)."""
+    """The message is to go over it before it is accepted."""
+    lasting: bool = False
+    """`callout=hold`: the delivery of the message may have it."""
     routed: list[Delivery] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    """RCPT commands that were accepted."""
 
     def fits(self, routed: Delivery, host: Host, sender: str) -> bool:
         """Whether another recipient may use it."""
@@ -61,9 +67,11 @@ class HeldConnection:
 
     def ask(self, routed: Delivery) -> ClientReply:
         """RCPT for another recipient. Raises `ClientFailure`."""
-        reply = self.session.command(f"RCPT TO:<{envelope_recipient(routed, self.session.instance)}>")
+        command = f"RCPT TO:<{envelope_recipient(routed, self.session.instance)}>"
+        reply = self.session.command(command)
         if reply.ok:
             self.routed.append(routed)
+            self.commands.append(command)
         return reply
 
     def cancel(self, why: str) -> None:
@@ -79,9 +87,14 @@ class HeldConnection:
 def hold(call: Callout, session: CalloutSession) -> bool:
     """Keep the connection of a callout that succeeded; whether it is kept."""
     message = call.scope.message
-    if message is None or message.effects.cutthrough_connection is not None or _needs_whole_message(session):
+    if message is None or message.effects.cutthrough_connection is not None:
         return False
-    held = HeldConnection(session, call.sender, message.effects.cutthrough, [call.delivery])
+    lasting = call.options.hold
+    wanted = message.effects.cutthrough and not _needs_whole_message(session)
+    if not wanted and not lasting:
+        return False
+    rcpt = f"RCPT TO:<{session.recipient}>"
+    held = HeldConnection(session, call.sender, wanted, lasting, [call.delivery], [rcpt])
     message.effects.cutthrough_connection = held
     return True
 
@@ -110,6 +123,19 @@ def drop(message: Message, why: str) -> None:
     message.effects.cutthrough_connection = None
     if held is not None:
         held.cancel(why)
+
+
+def hand_on(message: Message, *, delivered_now: bool) -> None:
+    """The message is ours: its delivery, if it follows at once, gets the connection."""
+    held = held_by(message)
+    if held is None:
+        return
+    open_transaction = held.session.open_transaction(held.commands) if held.lasting and delivered_now else None
+    if open_transaction is None:
+        drop(message, "not usable for delivery")
+        return
+    message.effects.cutthrough_connection = None
+    message.effects.open_transaction = open_transaction
 
 
 def after_rcpt(scope: Scope) -> Verdict | None:
@@ -159,7 +185,8 @@ def deliver(scope: Scope, body: Iterable[bytes]) -> Outward:
     if message is None or held is None:
         return Outward("none")
     if not held.wanted or {one.root().address for one in held.routed} != {one.address for one in message.recipients}:
-        drop(message, "recipients differ")
+        if not held.lasting:
+            drop(message, "recipients differ")
         return Outward("none")
     message.effects.cutthrough_connection = None
     started = scope.services.clock.now()

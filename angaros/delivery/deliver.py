@@ -121,6 +121,10 @@ def _deliver_one(
         status = _run(attempt)
         return status, attempt.next_messages
     finally:
+        if message.effects.open_transaction is not None:
+            from angaros.transports.smtp_held import release
+
+            release(message)
         if lock is not None:
             lock.release()
 

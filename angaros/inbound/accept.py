@@ -264,6 +264,10 @@ def _why_not_now(services: Services, circumstances: Circumstances) -> tuple[str,
 def hand_over(services: Services, message: Message, lock: Any, decision: str) -> None:
     """Start the delivery, or leave the message in the queue."""
     start = services.hooks.start_delivery
+    if message.effects.cutthrough_connection is not None:
+        from angaros.delivery.cutthrough import hand_on
+
+        hand_on(message, delivered_now=decision != QUEUE and start is not None)
     if decision == QUEUE or start is None:
         message_log = message.effects.caches.get("message_log")
         if message_log is not None:

@@ -187,6 +187,7 @@ class Conversation:
         from angaros.inbound.chunks import abandon_chunks
 
         abandon_chunks(self)
+        self._drop_onward("session over")
         self.core.close()
         if self.session.effects.debug_log:  # Exim spec 44.22, control = debug
             end_debug_log = getattr(self.log, "end_debug_log", None)
@@ -455,12 +456,16 @@ class Conversation:
 
     def reset(self) -> None:
         """End the transaction on both levels."""
+        self._drop_onward("smtp reset")
+        self.new_message()
+        self.core.reset()
+
+    def _drop_onward(self, why: str) -> None:
+        """End the connection that a callout has kept for the message."""
         if self.message.effects.cutthrough_connection is not None:
             from angaros.delivery.cutthrough import drop
 
-            drop(self.message, "smtp reset")
-        self.new_message()
-        self.core.reset()
+            drop(self.message, why)
 
     def host_in(self, option: str) -> bool:
         """Whether the peer is in the host list of a main option."""

@@ -81,7 +81,9 @@ class MessageEffects:
     cutthrough_transport_sender: bool = False
     """`cutthrough_delivery/sender=transport`: MAIL with the transport's `return_path`."""
     cutthrough_connection: Any = None
-    """`delivery.callout.HeldConnection` while a callout connection is kept open; see /docs."""
+    """`delivery.cutthrough.HeldConnection` while a callout connection is kept open and the message comes in."""
+    open_transaction: Any = None
+    """`transports.smtp_held.OpenTransaction`: what that becomes for the delivery of the message (`callout=hold`)."""
     added_headers: list[str] = field(default_factory=list)
     """`add_header`: each one header line ending in a newline, with its placement in front where one was given
     (`:at_start:`, `:after_received:`, `:at_start_rfc:`, `:at_end:`); no duplicates. `inbound` moves them into the message."""

@@ -99,6 +99,10 @@ class Stream(Protocol):
         """Half-close."""
         ...
 
+    def disown(self) -> None:
+        """Close our side without a word: another process goes on with the connection."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -176,6 +176,15 @@ class BaseStream:
         self._flush_quietly(engine)
         self._engine = None
 
+    def disown(self) -> None:
+        """Another process goes on with the connection: close our side without a word."""
+        self._engine = None
+        self.close()
+
+    def close(self) -> None:
+        """Of the subclass."""
+        raise NotImplementedError
+
     def tls_engine(self) -> TlsEngine | None:
         """For what needs more than the facts: session tickets, channel bindings."""
         return self._engine

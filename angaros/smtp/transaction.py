@@ -81,6 +81,8 @@ class Transaction:
     source: DataSource
     features: Features
     outcomes: list[RcptOutcome] = field(default_factory=list)
+    opened: bool = False
+    """MAIL has been said and all recipients are accepted: begin with the data."""
     stage: str = "mail"
     failed_rcpt: int = -1
     """The recipient whose RCPT had no reply in time."""
@@ -98,6 +100,11 @@ class Transaction:
         self.outcomes = [RcptOutcome() for _ in self.envelope.recipients]
         self.client.written = 0
         chunking = self.features.chunking and self.source.body_size() is not None
+        if self.opened:
+            for outcome in self.outcomes:
+                outcome.status = ACCEPTED
+            self.stage = "data"
+            return self._bdat() if chunking else self._data()
         self._pending = [-1]
         self._send_command(self.envelope.mail)
         for number, (command, _) in enumerate(self.envelope.recipients):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from angaros.hints import wait
 from angaros.model.errors import Why
 from angaros.smtp.client import ClientFailure, EarlyFailure
-from angaros.transports import smtp_cache, smtp_resumption
+from angaros.transports import smtp_cache, smtp_held, smtp_resumption
 from angaros.transports.smtp_cache import may_be_kept
 from angaros.transports.smtp_hosts import RetryState, SetupError, default_port, waiting_key
 from angaros.transports.smtp_send import HOST, Copy, Item, StaleSession, fresh_result, host_text, send, via
@@ -82,7 +82,7 @@ class OneHost:
     def _session(self, opener: Opener, *, fresh: bool = False) -> SmtpSession:
         """An idle session, or a new one; in the clear when TLS fails and may."""
         services = self.scope.services
-        session = None if fresh else smtp_cache.cache_of(services).take(smtp_cache.cache_key(opener))
+        session = None if fresh else self._kept_session(opener)
         if session is None:
             try:
                 session = opener.open()
@@ -99,6 +99,12 @@ class OneHost:
         for item in self.copy.items:
             item.delivery.extra["tls_out"] = session.tls
         return session
+
+    def _kept_session(self, opener: Opener) -> SmtpSession | None:
+        """The one that a callout for this message has left open, or an idle one."""
+        key = smtp_cache.cache_key(opener)
+        held = smtp_held.take(self.copy.attempt.message, key, opener)
+        return held if held is not None else smtp_cache.cache_of(self.scope.services).take(key)
 
     def _send_all(self, session: SmtpSession, opener: Opener) -> tuple[SmtpSession, bool]:
         """All pending addresses; the session that was used last, and whether it is good for more."""

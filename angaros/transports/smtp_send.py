@@ -175,6 +175,8 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
     for item in items:
         item.result = fresh_result(session, copy, item)
     transaction = _transaction(copy, session, items)
+    if session.open is not None:
+        _go_on(session, transaction)
     try:
         reply = transaction.run()
     except SigningDeferred as deferred:
@@ -183,7 +185,7 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
     except EarlyFailure:
         raise
     except ClientFailure as failure:
-        if session.reused and transaction.stage == "mail" and (failure.reply is None or failure.reply.code == 421):
+        if _over(session, transaction) and (failure.reply is None or failure.reply.code == 421):
             session.close(say_quit=False)
             raise StaleSession from None
         _spread(copy, session, items, transaction, failure, host_keys)
@@ -204,6 +206,21 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
     if not transaction.clean:
         session.close(say_quit=False)
     return transaction.clean
+
+
+def _go_on(session: SmtpSession, transaction: Transaction) -> None:
+    """The transaction that a callout has opened, if it is this one. Raises `StaleSession`."""
+    opened, session.open = session.open, None
+    if opened is None or not opened.fits(transaction.envelope):
+        session.close()
+        raise StaleSession
+    transaction.features.prdr = False
+    transaction.opened = True
+
+
+def _over(session: SmtpSession, transaction: Transaction) -> bool:
+    """Whether a failure may only mean that the server did not wait for us: nothing of the message was sent."""
+    return session.reused if transaction.stage == "mail" else transaction.opened and transaction.stage == "data"
 
 
 def _not_signed(session: SmtpSession, deferred: SigningDeferred) -> ClientFailure:

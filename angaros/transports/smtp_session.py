@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from angaros.model.interfaces import Stream
     from angaros.model.scope import Scope
     from angaros.model.turned import Turned
+    from angaros.transports.smtp_held import OpenTransaction
 
 PARTING = 5.0
 """Seconds to wait for the end of a turned connection."""
@@ -103,6 +104,8 @@ class SmtpSession:
     """The connection came from the other side (ATRN): it is not closed under its feet."""
     on_close: Callable[[], None] | None = None
     """Called once, when the connection is closed."""
+    open: OpenTransaction | None = None
+    """MAIL and RCPT have been said already: for the next transaction."""
 
     def close(self, *, say_quit: bool = True, wait_for_quit: bool = False) -> None:
         """End it."""
@@ -154,8 +157,8 @@ class Opener:
         turned = self.scope.turned
         stream, proxy = self._connect() if turned is None else (self._take_turned(turned), ("", 0))
         trace, detail = self._traces()
-        timeouts = Timeouts(self.options.command_timeout, self.options.data_timeout, self.options.final_timeout)
-        session = SmtpSession(SmtpClient(stream, timeouts, trace=trace), stream, self.host, self.port, self.plan)
+        client = SmtpClient(stream, self._timeouts(), trace=trace)
+        session = SmtpSession(client, stream, self.host, self.port, self.plan)
         session.client.trace_detail = detail
         session.on_close = self.closed
         session.proxy_address, session.proxy_port = proxy
@@ -183,6 +186,15 @@ class Opener:
             session.close()
             raise
         return session
+
+    def adopt(self, session: SmtpSession) -> None:
+        """A session that a callout has opened is ours: our time-outs, our trace."""
+        session.client.timeouts = self._timeouts()
+        session.client.trace, session.client.trace_detail = self._traces()
+        session.on_close = self.closed
+
+    def _timeouts(self) -> Timeouts:
+        return Timeouts(self.options.command_timeout, self.options.data_timeout, self.options.final_timeout)
 
     @staticmethod
     def _take_turned(turned: Turned) -> Stream:
