@@ -9,7 +9,7 @@ from angaros.model.errors import ExpansionError
 from angaros.smtp.client import ClientReply
 from angaros.transports import smtp_tls
 from angaros.transports.recipients import envelope_recipient
-from angaros.transports.smtp_cache import cache_key
+from angaros.transports.smtp_cache import Key, cache_key
 from angaros.transports.smtp_held import OpenTransaction
 from angaros.transports.smtp_hosts import SetupError, default_port, expand_host_list_option
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
@@ -38,6 +38,7 @@ class CalloutSession:
         self.instance = _with_timeouts(instance, options)
         self.session: SmtpSession | None = None
         self.opener: Opener | None = None
+        self.key: Key | None = None
         self.mail = ""
         """The last MAIL command."""
 
@@ -117,18 +118,24 @@ class CalloutSession:
             return False
         return "SMTPUTF8" not in self.session.client.features and not message.utf8_downgrade
 
+    def remember_way(self) -> bool:
+        """Note where the session leads, and how, as it is now (the message will change); whether that can be told."""
+        if self.opener is None:
+            return False
+        try:
+            self.key = cache_key(self.opener)
+        except (ExpansionError, SetupError):
+            return False
+        return True
+
     def open_transaction(self, recipients: list[str]) -> OpenTransaction | None:
         """What is open, for the transport to go on with; None when that would not know where it leads."""
-        session, opener = self.session, self.opener
-        if session is None or opener is None:
-            return None
-        try:
-            key = cache_key(opener)
-        except (ExpansionError, SetupError):
+        session = self.session
+        if session is None or self.key is None:
             return None
         if session.tls is not None:  # as with Exim, what the check of the certificate found is not passed on with a connection
             session.tls = replace(session.tls, certificate_verified=False, peer_dn="")
-        return OpenTransaction(session, key, self.mail, list(recipients))
+        return OpenTransaction(session, self.key, self.mail, list(recipients))
 
     def close(self) -> None:
         """QUIT and close."""

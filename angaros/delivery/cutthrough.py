@@ -89,7 +89,7 @@ def hold(call: Callout, session: CalloutSession) -> bool:
     message = call.scope.message
     if message is None or message.effects.cutthrough_connection is not None:
         return False
-    lasting = call.options.hold
+    lasting = call.options.hold and session.remember_way()
     wanted = message.effects.cutthrough and not _needs_whole_message(session)
     if not wanted and not lasting:
         return False
@@ -145,7 +145,7 @@ def after_rcpt(scope: Scope) -> Verdict | None:
         return None
     held = held_by(message)
     if held is not None and any(one.root().address == delivery.address for one in held.routed):
-        held.wanted = True
+        held.wanted = not _needs_whole_message(held.session)
         return None
     by_transport = message.effects.cutthrough_transport_sender
     callout = CalloutOptions(
