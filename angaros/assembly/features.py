@@ -86,7 +86,7 @@ def collect(*, libraries: bool = False) -> Features:
         experimental=tuple(claim.experimental for claim in claims if claim.experimental),
         lookups=lookups,
         lookup_macros=_lookup_macros(),
-        authenticators=_drivers("auths", "authenticator"),
+        authenticators=_authenticators(),
         routers=_drivers("routers", "router"),
         transports=_drivers("transports", "transport"),
         malware=_malware(),
@@ -115,6 +115,14 @@ def _drivers(room: str, kind: str) -> tuple[str, ...]:
     from angaros.config.features import DRIVER_TABLES
 
     return tuple(sorted(name for name in DRIVER_TABLES[kind] if _is_there(f"angaros.{room}.{name}")))
+
+
+def _authenticators() -> tuple[str, ...]:
+    """heimdal_gssapi only where its library is."""
+    from angaros.config.native import GSSAPI, find_library
+
+    unusable = () if find_library(*GSSAPI) else ("heimdal_gssapi",)
+    return tuple(name for name in _drivers("auths", "authenticator") if name not in unusable)
 
 
 def _gsasl_macros() -> tuple[str, ...]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from angaros.config.config import DriverInstance
     from angaros.model.scope import Scope
 
-DRIVERS = ("cram_md5", "cyrus_sasl", "dovecot", "external", "gsasl", "plaintext", "spa", "tls")
+DRIVERS = ("cram_md5", "cyrus_sasl", "dovecot", "external", "gsasl", "heimdal_gssapi", "plaintext", "spa", "tls")
 """Drivers that are built: `angaros.auths.<name>`."""
 MAX_VARIABLES = 9
 """Strings from the peer that `$1` to `$9` show; further ones are dropped."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from angaros.auths import gsasl_scram
+from angaros.auths import gsasl_digest, gsasl_scram, kerberos
 from angaros.auths.base import FAIL, OK, AuthResult, ClientDialogue, Dialogue, check_condition, expand_option, set_variables
 from angaros.auths.cram_md5 import digest, new_challenge
 from angaros.auths.gsasl_common import parse_failure, password_for, refused
-from angaros.auths.sasl import bearer
+from angaros.auths.sasl import bearer, gss
 from angaros.model.errors import ExpansionError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _cram_md5(instance: DriverInstance[Any], scope: Scope, initial: str | None) 
     user, space, answer = response.rpartition(" ")
     if not space:
         return parse_failure()
-    secret = password_for(instance, scope, user, "", realm=True)
+    secret = password_for(instance, scope, user, "", None)
     if isinstance(secret, AuthResult):
         return secret
     if not hmac.compare_digest(digest(secret, challenge).encode(), answer.lower().encode("latin-1")):
@@ -110,10 +110,34 @@ def _cram_md5(instance: DriverInstance[Any], scope: Scope, initial: str | None) 
     return check_condition(instance, scope, unset=OK)
 
 
+# --- Server: Kerberos ----------------------------------------------------------------------------------------------------
+
+
+def _kerberos(run: kerberos.Server) -> Server:
+    """`$auth1` is the display name, `$auth2` the authorization identity; the condition must be there. # Exim spec 38.1"""
+
+    def serve(instance: DriverInstance[Any], scope: Scope, initial: str | None) -> Dialogue:
+        options = instance.options
+        try:
+            hostname = scope.expand(options.server_hostname or "$primary_hostname")
+            names = yield from run(scope, kerberos.Key(options.server_service, hostname), initial)
+        except (ExpansionError, gss.NoCredentials) as error:
+            return AuthResult("defer", log_message=str(error))
+        except ValueError:
+            return FAIL
+        set_variables(scope, [names.display, names.authorization])
+        return check_condition(instance, scope, unset=FAIL)
+
+    return serve
+
+
 SERVERS: dict[str, Server] = {
     "ANONYMOUS": _one_word,
     "CRAM-MD5": _cram_md5,
+    "DIGEST-MD5": gsasl_digest.server,
     "EXTERNAL": _one_word,
+    "GS2-KRB5": _kerberos(kerberos.gs2_server),
+    "GSSAPI": _kerberos(kerberos.server),
     "LOGIN": _login,
     "OAUTHBEARER": _bearer(bearer.parse_oauthbearer, tell=True),
     "PLAIN": _plain,
@@ -164,6 +188,15 @@ def _client_anonymous(
     yield user or "anonymous"
 
 
+def _client_kerberos(run: kerberos.Client) -> Client:
+    """With the ticket that the environment names, for service `smtp` at the host that we talk to."""
+
+    def converse(instance: DriverInstance[Any], scope: Scope, user: str, password: str, authorization: str) -> ClientDialogue:
+        return run(scope, kerberos.Key("smtp", scope.expand("$host")), authorization)
+
+    return converse
+
+
 def _client_bearer(message: Callable[[str, str], str], after_error: str) -> Client:
     """`after_error` answers the challenge that tells of a failure."""
 
@@ -177,7 +210,10 @@ def _client_bearer(message: Callable[[str, str], str], after_error: str) -> Clie
 CLIENTS: dict[str, Client] = {
     "ANONYMOUS": _client_anonymous,
     "CRAM-MD5": _client_cram,
+    "DIGEST-MD5": gsasl_digest.client,
     "EXTERNAL": _client_external,
+    "GS2-KRB5": _client_kerberos(kerberos.gs2_client),
+    "GSSAPI": _client_kerberos(kerberos.client),
     "LOGIN": _client_login,
     "OAUTHBEARER": _client_bearer(bearer.oauthbearer, "\x01"),
     "PLAIN": _client_plain,

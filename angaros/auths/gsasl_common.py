@@ -30,12 +30,12 @@ def refused(instance: DriverInstance[Any], mechanism: str, scope: Scope) -> None
 
 
 def password_for(
-    instance: DriverInstance[Any], scope: Scope, user: str, authorization: str, *, realm: bool = False
+    instance: DriverInstance[Any], scope: Scope, user: str, authorization: str, realm: str | None = ""
 ) -> str | AuthResult:
-    """`server_password`; a forced failure defers. # Exim spec 38 (server_password)"""
-    text = instance.options.server_realm if realm else None
+    """`server_password`; a forced failure defers. `realm` None: what `server_realm` says. # Exim spec 38 (server_password)"""
+    text = instance.options.server_realm if realm is None else None
     try:
-        set_variables(scope, [user, authorization, scope.expand(text) if text else ""])
+        set_variables(scope, [user, authorization, scope.expand(text) if text else realm or ""])
         if instance.options.server_password is None:
             return DEFER
         return scope.expand(instance.options.server_password)

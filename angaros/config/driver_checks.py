@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from angaros.config.config import DriverInstance
+from angaros.config.native import GSSAPI, find_library
 from angaros.config.settings import split_list
 from angaros.config.source import config_error
 from angaros.model.errors import ConfigError
@@ -304,21 +305,19 @@ def is_client(instance: DriverInstance[Any]) -> bool:
 
 
 SASL_MECHANISMS = {
-    "cyrus_sasl": ("ANONYMOUS", "LOGIN", "PLAIN"),
+    "cyrus_sasl": ("ANONYMOUS", "GSSAPI", "LOGIN", "PLAIN"),
     "gsasl": (
-        "ANONYMOUS", "CRAM-MD5", "EXTERNAL", "LOGIN", "OAUTHBEARER", "PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256",
-        "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-512-PLUS", "XOAUTH2",
+        "ANONYMOUS", "CRAM-MD5", "DIGEST-MD5", "EXTERNAL", "GS2-KRB5", "GSSAPI", "LOGIN", "OAUTHBEARER", "PLAIN", "SCRAM-SHA-1",
+        "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-512-PLUS", "XOAUTH2",
     ),
 }  # fmt: skip
 """Mechanisms of the drivers that carry several."""
-UNBUILT_AUTHENTICATORS = ("heimdal_gssapi",)
-"""Drivers of Exim's that cannot be used yet: better no start than a mechanism that is offered and never works."""
+KERBEROS = frozenset({"GS2-KRB5", "GSSAPI"})
+"""Mechanisms that need the system's GSS-API library: better no start than one that is offered and never works."""
 
 
 def check_authenticator(instance: DriverInstance[Any]) -> Changes:
     """The public name defaults to the instance's name (Exim spec 33.1); the mechanism must be one that the driver has."""
-    if instance.driver in UNBUILT_AUTHENTICATORS:
-        raise config_error(f"{instance.name} authenticator: driver {instance.driver} is not built yet")
     known = SASL_MECHANISMS.get(instance.driver)
     mechanism = instance.options.public_name or instance.name
     if known is not None:
@@ -326,6 +325,9 @@ def check_authenticator(instance: DriverInstance[Any]) -> Changes:
     if known is not None and mechanism not in known:
         library = {"gsasl": "GNU SASL", "cyrus_sasl": "Cyrus SASL"}[instance.driver]
         raise config_error(f'{instance.name} authenticator: {library} does not support mechanism "{mechanism}"')
+    if (instance.driver == "heimdal_gssapi" or (known is not None and mechanism in KERBEROS)) and not find_library(*GSSAPI):
+        names = " or ".join(GSSAPI)
+        raise config_error(f"{instance.name} authenticator: driver {instance.driver} needs a GSS-API library ({names})")
     return {} if instance.options.public_name is not None else {"public_name": instance.name}
 
 

@@ -6,21 +6,15 @@ on here, by design; setting them is right and changes nothing.
 
 from __future__ import annotations
 
-MISSING: dict[str, str] = {
-    "heimdal_gssapi.server_hostname": "the heimdal_gssapi driver is not built yet",
-    "heimdal_gssapi.server_keytab": "the heimdal_gssapi driver is not built yet",
-}
+MISSING: dict[str, str] = {}
 """`prefix.option` -> why; the prefix is `main`, `router`, `transport`, `authenticator` or a driver."""
 
 _NO_C = "there is no C program to dump or to debug"
 _NO_GNUTLS = "TLS is OpenSSL's"
 
 NO_EFFECT: dict[str, str] = {
-    "cyrus_sasl.server_hostname": "saslauthd does not ask for it",
     "gsasl.client_channelbinding": "channel binding is used exactly by the mechanisms whose name ends in -PLUS",
     "gsasl.server_channelbinding": "channel binding is used exactly by the mechanisms whose name ends in -PLUS",
-    "gsasl.server_hostname": "no mechanism that is built uses a host name",
-    "gsasl.server_service": "no mechanism that is built uses a service name",
     "main.bounce_return_message": "old name of bounce_return_body",
     "main.daemon_modules_load": "nothing is loaded as a shared object",
     "main.debug_store": _NO_C,

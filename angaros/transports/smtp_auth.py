@@ -42,6 +42,8 @@ def authenticate(instance: DriverInstance[Any], scope: Scope, client: SmtpClient
         return Outcome("skipped")
     except ExpansionError as error:
         return Outcome("error", str(error))
+    except ValueError as error:  # nothing was said yet
+        return Outcome("cancelled", str(error))
     command = f"AUTH {(instance.options.public_name or '').upper()}"
     secret = _encode(first) if first else ""
     reply = client.command(f"{command} {secret}" if first else command, command, shown=f"{command} {_hidden(secret)}".rstrip())
@@ -69,12 +71,13 @@ def authenticate(instance: DriverInstance[Any], scope: Scope, client: SmtpClient
 
 
 def _judged(reply: ClientReply, dialogue: ClientDialogue) -> Outcome:
+    objection = ""
+    try:
+        dialogue.close()
+    except ValueError as error:  # a mechanism that authenticates the server too
+        objection = str(error)
     if reply.ok:
-        try:
-            dialogue.close()  # a mechanism that authenticates the server too may object
-        except ValueError as error:
-            return Outcome("cancelled", str(error))
-        return Outcome("ok", reply=reply)
+        return Outcome("cancelled", objection) if objection else Outcome("ok", reply=reply)
     return Outcome("failed" if reply.permanent else "deferred", reply=reply)
 
 
