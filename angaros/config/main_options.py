@@ -121,6 +121,10 @@ class MainOptions(Options):
     )
     deliver_drop_privilege: bool = boolean(False, "Deliver without root (no per-user setuid)", since="4.00")
     deliver_queue_load_max: int = integer(UNSET_FIXED, "Load average above which queued delivery stops", kind=FIXED, since="1.70")
+    deliverby_advertise_hosts: str | None = string(
+        None, "Clients offered DELIVERBY (RFC 2852)", items="host", expanded=True, since="angaros"
+    )
+    deliverby_min: int = integer(60, "Shortest time accepted with BY=...;R", kind=TIME, since="angaros")
     delivery_date_remove: bool = boolean(True, "Strip incoming Delivery-date headers")
     disable_fsync: bool = boolean(False, "Skip fsync calls (risky speed-up; compile-time gated)")
     disable_ipv6: bool = boolean(False, "Ignore IPv6 entirely at run time", since="4.61")
@@ -180,6 +184,9 @@ class MainOptions(Options):
         expanded=True,
         since="4.67",
     )
+    enhancedstatuscodes_advertise_hosts: str | None = string(
+        None, "Clients offered ENHANCEDSTATUSCODES: every reply has one", items="host", expanded=True, since="angaros"
+    )
     envelope_to_remove: bool = boolean(True, "Strip incoming Envelope-to headers")
     errors_copy: str | None = string(None, "Send blind copies of bounces per address pattern", items="string", expanded=True)
     errors_reply_to: str | None = string(None, "Reply-To header for bounces")
@@ -196,6 +203,10 @@ class MainOptions(Options):
     freeze_tell: str | None = string(
         None, "Addresses notified when something freezes", items="comma", since="4.00 replaces freeze_tell_mailmaster"
     )
+    futurerelease_advertise_hosts: str | None = string(
+        None, "Clients offered FUTURERELEASE (RFC 4865)", items="host", expanded=True, since="angaros"
+    )
+    futurerelease_max: int = integer(604800, "Longest time that a client may have a message held", kind=TIME, since="angaros")
     gecos_name: str | None = string(None, "Replacement text producing a name from the gecos field", expanded=True)
     gecos_pattern: str | None = string(None, "Regex parsing the gecos field")
     gnutls_allow_auto_pkcs11: bool = boolean(False, "Permit GnuTLS automatic PKCS11 module loading", since="4.82")
@@ -281,6 +292,19 @@ class MainOptions(Options):
     message_logs: bool = boolean(True, "Write per-message log files in the spool", since="4.10")
     message_size_limit: str = string("50M", "Largest acceptable message", expanded=True)
     move_frozen_messages: bool = boolean(False, "Shift frozen messages to separate spool directories", since="3.09")
+    mt_priority_advertise_hosts: str | None = string(
+        None, "Clients offered MT-PRIORITY (RFC 6710)", items="host", expanded=True, since="angaros"
+    )
+    mt_priority_header_hosts: str | None = string(
+        None,
+        "Clients whose MT-Priority headers count (all others are cut)",
+        items="host",
+        expanded=True,
+        since="angaros",
+    )
+    mt_priority_max: str = string(
+        "${if def:sender_host_authenticated {9}{0}}", "Highest priority that MAIL may ask for", expanded=True, since="angaros"
+    )
     mua_wrapper: bool = boolean(False, "Act as a synchronous non-queueing submission client")
     mysql_servers: str | None = string(None, "Connection details for MySQL lookups", items="string", since="3.03")
     never_users: str | None = string(None, "Accounts under which no delivery may run", kind=UID_LIST, expanded=True)
@@ -356,6 +380,9 @@ class MainOptions(Options):
     remote_max_parallel: int = integer(6, "Simultaneous remote deliveries for one message")
     remote_sort_domains: str | None = string(
         None, "Domain order of remote delivery", items="domain", expanded=True, since="4.00 replacing remote_sort"
+    )
+    requiretls_advertise_hosts: str | None = string(
+        None, "Clients offered REQUIRETLS (RFC 8689) in sessions with TLS", items="host", expanded=True, since="angaros"
     )
     retry_data_expire: int = integer(604800, "Age at which retry hints lapse", kind=TIME, since="3.03")
     retry_interval_max: int = integer(86400, "Longest gap between retries", kind=TIME)
@@ -465,6 +492,11 @@ class MainOptions(Options):
     tls_privatekey: str | None = string(None, "Server key file(s)", items="string", expanded=True, since="3.20")
     tls_remember_esmtp: bool = boolean(False, "Remember EHLO across STARTTLS (broken clients)")
     tls_require_ciphers: str | None = string(None, "Permitted inbound cipher suites", expanded=True)
+    tls_required_header: bool = boolean(
+        False,
+        'Obey "TLS-Required: No" (RFC 8689): no DANE nor default verification for such a message',
+        since="angaros",
+    )
     tls_resumption_hosts: str | None = string(
         None, "Clients allowed TLS session resumption", items="host", expanded=True, since="4.95"
     )

@@ -68,7 +68,7 @@ def _without_recipient(attempt: Attempt, fate: Fate) -> None:
     """An error that concerns a bounce, or that `errors_to` wants nobody told: ignored, or the message is frozen."""
     message, main = attempt.message, attempt.services.config.main
     if fate.delivery.props.errors_to is None and not fate.delivery.props.ignore_error and not fate.delivery.timed_out:
-        age = attempt.services.clock.now() - message.received_time
+        age = attempt.services.clock.now() - message.queued_since
         if not attempt.options.give_up and (main.ignore_bounce_errors_after < 0 or age < main.ignore_bounce_errors_after):
             attempt.deferred.insert(0, fate)
             attempt.frozen_now = True

@@ -143,6 +143,9 @@ def after_rcpt(scope: Scope) -> Verdict | None:
     message, delivery = scope.message, scope.delivery
     if message is None or delivery is None or not message.effects.cutthrough:
         return None
+    if message.extensions is not None:  # its time, or how it may be sent, is decided on the road of the queue
+        drop(message, "extensions of the envelope")
+        return None
     held = held_by(message)
     if held is not None and any(one.root().address == delivery.address for one in held.routed):
         held.wanted = not _needs_whole_message(held.session)

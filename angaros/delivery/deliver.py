@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from angaros.config.values import show_time
 from angaros.delivery import freezing
 from angaros.delivery.attempt import Attempt
+from angaros.delivery.deliver_by import is_held
 from angaros.delivery.finish import finish
 from angaros.delivery.options import DeliverOptions, DeliverStatus
 from angaros.delivery.recipients import take_recipients
@@ -151,6 +152,8 @@ def _run(attempt: Attempt) -> DeliverStatus:
     run = f" (queue run pid {os.getpid()})" if attempt.options.queue_run else ""
     attempt.services.log.debug("v", f"delivering {attempt.message.id}{run}")
     failure = ""
+    if attempt.message.extensions is not None and is_held(attempt):
+        return DeliverStatus.SKIPPED
     if attempt.message.frozen:
         decision = freezing.consider(attempt)
         if decision == "skip":

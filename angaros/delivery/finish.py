@@ -27,6 +27,7 @@ def finish(attempt: Attempt) -> DeliverStatus:
     if attempt.options.give_up:
         _give_up(attempt)
     notices.send_success_notices(attempt)
+    notices.send_relayed_notices(attempt)
     bounces.send_bounces(attempt)
     if attempt.deferred or attempt.message.frozen:
         return _keep(attempt)

@@ -21,11 +21,11 @@ def consider(attempt: Attempt) -> str:
     if options.give_up:
         _thaw(attempt)
         return ""
-    if 0 < main.timeout_frozen_after <= now - message.received_time:
+    if 0 < main.timeout_frozen_after <= now - message.queued_since:
         _thaw(attempt)
         attempt.log_both("cancelled by timeout_frozen_after")
         return "delivery cancelled; message timed out"
-    if message.is_bounce and 0 <= main.ignore_bounce_errors_after <= now - message.received_time:
+    if message.is_bounce and 0 <= main.ignore_bounce_errors_after <= now - message.queued_since:
         reason = "errmsg timer"
     elif options.thaw:
         reason = "forced delivery"

@@ -8,7 +8,7 @@ from angaros.delivery import report
 from angaros.delivery.attempt import Attempt, Fate
 from angaros.delivery.wording import top_address
 from angaros.model.errors import AngarosError
-from angaros.model.message import DSN_NOTIFY_SUCCESS
+from angaros.model.message import DSN_NOTIFY_NEVER, DSN_NOTIFY_SUCCESS
 from angaros.model.text import octets
 
 
@@ -20,17 +20,38 @@ def send_success_notices(attempt: Attempt) -> None:
     for fate in reversed(attempt.succeeded):
         if fate.delivery.dsn_flags & DSN_NOTIFY_SUCCESS and not fate.result.dsn_passed_on:
             wanted.setdefault(top_address(fate.delivery), fate)
-    submitter = attempt.services.submitter
-    if not wanted or submitter is None:
+    if not wanted:
         return
-    text = b"".join(_notice(attempt, list(wanted.values())))
+    _send(attempt, list(wanted.values()), "delivered")
+
+
+def send_relayed_notices(attempt: Attempt) -> None:
+    """DELIVERBY: tell the sender that the message has gone on, where the sender or the next host's ignorance asks for it; not
+    twice, and not who asked for silence. # RFC 2852 4.1.4"""
+    if attempt.message.is_bounce or attempt.message.extensions is None:
+        return
+    wanted: dict[str, Fate] = {}
+    for fate in reversed(attempt.succeeded):
+        flags = fate.delivery.dsn_flags
+        told = flags & DSN_NOTIFY_SUCCESS and not fate.result.dsn_passed_on
+        if fate.result.detail.get("relayed") and not told and not flags & DSN_NOTIFY_NEVER:
+            wanted.setdefault(top_address(fate.delivery), fate)
+    if wanted:
+        _send(attempt, list(wanted.values()), "relayed")
+
+
+def _send(attempt: Attempt, fates: list[Fate], action: str) -> None:
+    submitter = attempt.services.submitter
+    if submitter is None:
+        return
+    text = b"".join(_notice(attempt, fates, action))
     try:
         submitter.submit(text, attempt.scope, reference=attempt.message.id)
     except (AngarosError, OSError) as error:
         attempt.log(f"failed to send a success notice: {error}", panic=True)
 
 
-def _notice(attempt: Attempt, fates: list[Fate]) -> Iterator[bytes]:
+def _notice(attempt: Attempt, fates: list[Fate], action: str) -> Iterator[bytes]:
     message, boundary = attempt.message, report.new_boundary(attempt)
     out = [
         f"From: {report.sender_of_reports(attempt)}\nAuto-Submitted: auto-generated\nTo: {message.sender_address}\n"
@@ -47,8 +68,8 @@ def _notice(attempt: Attempt, fates: list[Fate]) -> Iterator[bytes]:
     out.append(f"--{boundary}\nContent-type: message/{kind}\n\nReporting-MTA: dns; {name}\n")
     if message.dsn_envid:
         out.append(f"Original-Envelope-ID: {message.dsn_envid}\n")
-    out.append("\n")
-    out += [_fields(fate) + "\n" for fate in fates]
+    out.append(report.deliver_by_date(attempt) + "\n")
+    out += [_fields(fate, action) + "\n" for fate in fates]
     yield octets("".join(out))
     yield from report.returned_message(attempt, boundary, headers_only=True)
 
@@ -59,10 +80,10 @@ def _how(attempt: Attempt, fate: Fate) -> str:
     return "to non-DSN-aware mailer" if fate.result.host is not None else 'via non "Remote SMTP" router'
 
 
-def _fields(fate: Fate) -> str:
+def _fields(fate: Fate, action: str) -> str:
     delivery, host = fate.delivery, fate.result.host
     out = [f"Original-Recipient: {delivery.root().orcpt}\n"] if delivery.root().orcpt else []
-    out.append(f"Action: delivered\nFinal-Recipient: rfc822;{top_address(delivery)}\nStatus: 2.0.0\n")
+    out.append(f"Action: {action}\nFinal-Recipient: rfc822;{top_address(delivery)}\nStatus: 2.0.0\n")
     if host is not None and host.name:
         out.append(f"Remote-MTA: dns; {host.name}\nDiagnostic-Code: smtp; 250 Ok\n")
     else:

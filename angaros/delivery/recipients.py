@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from angaros.delivery.attempt import Attempt, Fate
+from angaros.delivery.deliver_by import EXPIRED, EXPIRED_STATUS, is_expired
 from angaros.delivery.done import mark_done
 from angaros.delivery.settle import fail, routing_result
 from angaros.model.delivery import Delivery, DeliveryResult
@@ -18,7 +19,7 @@ TOO_MANY_RECEIVED = 'Too many "Received" headers - suspected mail loop'
 def take_recipients(attempt: Attempt, failure: str = "") -> None:
     """Queue every recipient that is not done; with `failure` each fails with that text."""
     message = attempt.message
-    loop = not failure and _is_looping(attempt)
+    fault, status = ("", "") if failure else _fault(attempt)
     turned = attempt.options.turned
     for number, recipient in enumerate(message.recipients):
         delivery = delivery_for(attempt, recipient, number)
@@ -37,11 +38,20 @@ def take_recipients(attempt: Attempt, failure: str = "") -> None:
             attempt.failed.insert(0, Fate(delivery, result))  # logged already
             if attempt.services.config.main.event_action:
                 delivery_event("msg:fail:internal", failure, attempt.scope, delivery, result)
-        elif loop:
-            delivery.message = delivery.user_message = TOO_MANY_RECEIVED
-            fail(attempt, delivery, routing_result(delivery, "fail"))
+        elif fault:
+            delivery.message = delivery.user_message = fault
+            result = routing_result(delivery, "fail")
+            result.dsn_status = status
+            fail(attempt, delivery, result)
         else:
             attempt.new.append(delivery)
+
+
+def _fault(attempt: Attempt) -> tuple[str, str]:
+    """Why no recipient can be delivered to: text and status code, "" for none or the usual one."""
+    if _is_looping(attempt):
+        return TOO_MANY_RECEIVED, ""
+    return (EXPIRED, EXPIRED_STATUS) if is_expired(attempt) else ("", "")
 
 
 def delivery_for(attempt: Attempt, recipient: Recipient, number: int) -> Delivery:

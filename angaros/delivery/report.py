@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from angaros.delivery.attempt import Attempt, Fate
 from angaros.delivery.wording import diagnostic, folded, top_address
+from angaros.logs.times import tod_full
 from angaros.mime.references import references_for
 from angaros.model.errors import ExpansionError
 from angaros.model.message import DSN_RET_FULL, DSN_RET_HDRS
@@ -53,9 +54,16 @@ def status_part(attempt: Attempt, fates: list[Fate], boundary: str, *, action: s
     out = [f"--{boundary}\nContent-type: message/{kind}\n\nReporting-MTA: dns; {attempt.services.config.main.primary_hostname}\n"]
     if attempt.message.dsn_envid:
         out.append(f"Original-Envelope-ID: {attempt.message.dsn_envid}\n")
+    out.append(deliver_by_date(attempt))
     for fate in fates:
         out.append("\n" + recipient_fields(fate, action, status))
     return "".join(out) + "\n"
+
+
+def deliver_by_date(attempt: Attempt) -> str:
+    """The field of DELIVERBY. # RFC 2852 6.1"""
+    extensions = attempt.message.extensions
+    return f"Deliver-By-Date: {tod_full(extensions.by)}\n" if extensions is not None and extensions.by_mode else ""
 
 
 def recipient_fields(fate: Fate, action: str, status: str) -> str:
@@ -64,7 +72,7 @@ def recipient_fields(fate: Fate, action: str, status: str) -> str:
     out = []
     if delivery.orcpt and delivery.parent is None:
         out.append(f"Original-Recipient: {delivery.orcpt}\n")
-    out.append(f"Action: {action}\nFinal-Recipient: rfc822;{top_address(delivery)}\nStatus: {status}\n")
+    out.append(f"Action: {action}\nFinal-Recipient: rfc822;{top_address(delivery)}\nStatus: {result.dsn_status or status}\n")
     host = result.host
     if host is not None and host.name:
         out.append(f"Remote-MTA: dns; {host.name}\n")
@@ -111,6 +119,8 @@ def returned_message(attempt: Attempt, boundary: str, *, headers_only: bool = Fa
 def _return_limits(attempt: Attempt) -> tuple[bool, bool]:
     """(only headers, because of a limit)."""
     message, main = attempt.message, attempt.services.config.main
+    if message.requiretls:  # whatever RET says. # RFC 8689 5
+        return True, False
     if message.dsn_ret == DSN_RET_HDRS or (message.dsn_ret != DSN_RET_FULL and not main.bounce_return_body):
         return True, False
     limit = main.bounce_return_size_limit

@@ -99,6 +99,9 @@ class _Run:
             for index in range(len(entries) - 1, 0, -1):
                 other = random.below(index + 1)
                 entries[index], entries[other] = entries[other], entries[index]
+        main = self.services.config.main
+        if main.mt_priority_advertise_hosts is not None or main.mt_priority_header_hosts is not None:
+            entries.sort(key=lambda entry: -self.services.store.priority(entry))  # RFC 6710 4.1
         return entries
 
     def _within(self, ids: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from angaros.config.values import parse_time
 from angaros.delivery import report
 from angaros.delivery.attempt import Attempt, Fate
 from angaros.delivery.bounces import errors_address
+from angaros.delivery.deliver_by import LATE_STATUS, is_late
 from angaros.delivery.templates import Template, read_template
 from angaros.delivery.wording import describe, explain
 from angaros.lists.parse import split_list
@@ -23,6 +24,8 @@ _FALSE = frozenset({"", "0", "no", "false"})
 def warn_of_delay(attempt: Attempt) -> None:
     """Send a warning if one is due."""
     message = attempt.message
+    if message.extensions is not None and is_late(attempt):
+        _tell_late(attempt)
     if message.is_bounce or attempt.options.first_pass or attempt.frozen_now or message.frozen:
         return
     if not (attempt.succeeded or attempt.failed or any(not defer_selector(fate.result) for fate in attempt.deferred)):
@@ -39,13 +42,24 @@ def warn_of_delay(attempt: Attempt) -> None:
         attempt.update_spool = True
 
 
+def _tell_late(attempt: Attempt) -> None:
+    """DELIVERBY with N: once, and whatever the retry times are, the sender hears that the time is over. # RFC 2852 4.2"""
+    message = attempt.message
+    waiting = [fate for fate in attempt.deferred if _wanted(fate)]
+    recipients = list(dict.fromkeys(address for fate in waiting if (address := errors_address(attempt, fate.delivery))))
+    waited = int(attempt.services.clock.now() - message.received_time)
+    if not recipients or _send(attempt, recipients, waiting, waited, LATE_STATUS):
+        message.extend().by_told = True
+        attempt.update_spool = True
+
+
 def due(attempt: Attempt) -> tuple[int, int]:
     """(number of warnings that should have been sent by now, time to show)."""
     text = attempt.services.config.main.delay_warning
     times = [parse_time(item) for item in split_list(text)] if text else []
     if not times:
         return 0, 0
-    waited = int(attempt.services.clock.now() - attempt.message.received_time)
+    waited = int(attempt.services.clock.now() - attempt.message.queued_since)
     count = sum(1 for one in times if one <= waited)
     if count == 0 or times[0] <= 0:
         return 0, 0
@@ -80,11 +94,11 @@ def _condition(attempt: Attempt, waiting: list[Fate]) -> bool:
         return False
 
 
-def _send(attempt: Attempt, recipients: list[str], waiting: list[Fate], shown: int) -> bool:
+def _send(attempt: Attempt, recipients: list[str], waiting: list[Fate], shown: int, status: str = "4.0.0") -> bool:
     submitter = attempt.services.submitter
     if submitter is None:
         return False
-    text = b"".join(_warning(attempt, ", ".join(recipients), waiting, shown))
+    text = b"".join(_warning(attempt, ", ".join(recipients), waiting, shown, status))
     try:
         submitter.submit(text, attempt.scope, reference=attempt.message.id)
     except (AngarosError, OSError) as error:
@@ -93,7 +107,7 @@ def _send(attempt: Attempt, recipients: list[str], waiting: list[Fate], shown: i
     return True
 
 
-def _warning(attempt: Attempt, recipients: str, waiting: list[Fate], shown: int) -> Iterator[bytes]:
+def _warning(attempt: Attempt, recipients: str, waiting: list[Fate], shown: int, status: str) -> Iterator[bytes]:
     message, main = attempt.message, attempt.services.config.main
     delay = f"{shown // 60} minutes" if shown < 120 * 60 else f"{shown // 3600} hours"
     scope = attempt.scope.child(warn_message_delay=delay, warn_message_recipients=recipients)
@@ -112,7 +126,7 @@ def _warning(attempt: Attempt, recipients: str, waiting: list[Fate], shown: int)
         out.append(describe(fate.delivery, "  ", "\n    ", "\n") + explain(fate.delivery, fate.result, "Delay reason: "))
     out.append("\n" + _end(template))
     yield octets("".join(out))
-    yield octets(report.status_part(attempt, waiting, boundary, action="delayed", status="4.0.0"))
+    yield octets(report.status_part(attempt, waiting, boundary, action="delayed", status=status))
     yield from report.returned_message(attempt, boundary, headers_only=True)
 
 

@@ -202,7 +202,7 @@ def ultimate_timeout(scope: Scope, key: str, domain: str, record: RetryRecord) -
     rule = find_rule(scope, key[2:], domain, record.basic_errno, record.more_errno, message.sender_address)
     if rule is None or not rule.steps:
         return True
-    return scope.services.clock.now() - message.received_time > rule.steps[-1].timeout
+    return scope.services.clock.now() - message.queued_since > rule.steps[-1].timeout
 
 
 # --- After an attempt --------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def _update(scope: Scope, domain: str, item: RetryItem, remote: bool) -> bool:
     services, message = scope.services, scope.message
     assert message is not None
     now = services.clock.now()
-    age = now - message.received_time
+    age = now - message.queued_since
     record = find(services, key) or RetryRecord(now, 0.0, 0.0)
     failing = now - record.first_failed
     host_error = is_host_key(key, remote, message.id)

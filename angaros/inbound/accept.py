@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from angaros.inbound.fixups import apply_acl_headers
 from angaros.lists.parse import split_list
 from angaros.logs.lines import Arrival, arrival_lines
-from angaros.logs.times import tod_full
+from angaros.logs.times import tod_full, tod_log
 from angaros.model.errors import AngarosError
 from angaros.model.scope import Scope
 from angaros.model.text import concat
@@ -209,6 +209,10 @@ def decide(services: Services, message: Message, circumstances: Circumstances) -
     wanted = circumstances.delivery
     if main.mua_wrapper:  # nothing is ever queued. Exim spec 52
         return DELIVER_FOREGROUND, None
+    if message.extensions is not None and message.extensions.release > services.clock.now():  # RFC 4865 4
+        until = tod_log(message.extensions.release, with_zone=True)
+        services.log.write(f"no immediate delivery: held until {until}", message_id=message.id, selector="delay_delivery")
+        return QUEUE, None
     if wanted == "queue-smtp" or _file_says(services, "smtp"):
         message.effects.queue_smtp = True
     if _file_says(services, ""):  # queue_only_override does not reach this

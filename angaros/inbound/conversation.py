@@ -58,6 +58,11 @@ class Advertised:
     wellknown: bool = False
     limits: bool = False
     atrn: bool = False
+    futurerelease: bool = False
+    deliverby: bool = False
+    mt_priority: bool = False
+    requiretls: bool = False
+    enhanced: bool = False
     mechanisms: tuple[str, ...] = ()
     """Names of the authenticators (instances) that were advertised."""
 
@@ -395,6 +400,10 @@ class Conversation:
 
     def raw(self, text: str) -> None:
         """Reply text with its line ends."""
+        if self.advertised.enhanced:
+            from angaros.smtp.enhanced import with_codes
+
+            text = with_codes(text, self.command.verb if self.command is not None else "")
         if self.log.debugging("receive"):
             for line in text.splitlines():
                 self.log.debug("receive", f"SMTP>> {line}")

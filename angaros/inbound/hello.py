@@ -6,6 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from angaros.inbound.conversation import Advertised
+from angaros.inbound.extensions import (
+    offer_deliverby,
+    offer_enhanced_status_codes,
+    offer_futurerelease,
+    offer_mt_priority,
+    offer_requiretls,
+)
 from angaros.inbound.limits import expanded_integer, message_size_limit
 from angaros.inbound.rejection import refuse
 from angaros.inbound.report import printable
@@ -253,7 +260,8 @@ def _wellknown(c: Conversation) -> str:
 # In this order; a new extension is one row.
 CAPABILITIES: tuple[Callable[[Conversation], str], ...] = (
     _size, _limits, _eight_bit, _dsn, _atrn, _etrn, _vrfy, _expn, _pipelining, _pipe_connect, _auth, _chunking, _starttls,
-    _xclient, _prdr, _smtputf8, _wellknown,
+    _xclient, _prdr, _smtputf8, _wellknown, offer_enhanced_status_codes, offer_futurerelease, offer_deliverby, offer_mt_priority,
+    offer_requiretls,
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from angaros.inbound.extensions import cap_priority
 from angaros.inbound.limits import expanded_integer, slow_down, space_for
 from angaros.inbound.parameters import MAX_SIZE, take_mail_parameters
 from angaros.inbound.rejection import refuse, user_message
@@ -74,7 +75,7 @@ def _accept(c: Conversation, command: Command) -> None:
         message.sender_address = message.raw_sender = ""
         return
     _submitter(c)
-    _policy(c, rest)
+    _policy(c, rest, cap_priority(c) if message.extensions is not None else "")
 
 
 def rewrite_at_smtp_time(c: Conversation, text: str, *, recipient: bool) -> str:
@@ -188,7 +189,7 @@ def _why_not_submitter(c: Conversation, value: str) -> str:
     return f'server_mail_auth_condition failed: authenticated ID="{c.session.authenticated_id}"'
 
 
-def _policy(c: Conversation, given: str) -> None:
+def _policy(c: Conversation, given: str, notice: str) -> None:
     message = c.message
     verdict = c.run_acl("mail")
     if verdict.outcome not in (Outcome.ACCEPT, Outcome.DISCARD):
@@ -203,4 +204,4 @@ def _policy(c: Conversation, given: str) -> None:
         c.txn.discarded = "MAIL"
         c.txn.discard_log = verdict.log_message
     suffix = ", PRDR Requested" if c.txn.prdr else ""
-    user_message(c, "mail", verdict.user_message + suffix if verdict.user_message else "", f"OK{suffix}")
+    user_message(c, "mail", verdict.user_message + suffix if verdict.user_message else "", (notice or "OK") + suffix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from angaros.inbound import extensions
 from angaros.model.message import (
     DSN_NOTIFY_DELAY,
     DSN_NOTIFY_FAILURE,
@@ -104,9 +105,23 @@ MAIL: dict[str, Reader] = {
     "RET": _ret,
     "ENVID": _envid,
     "SMTPUTF8": _smtputf8,
+    "HOLDFOR": extensions.read_holdfor,
+    "HOLDUNTIL": extensions.read_holduntil,
+    "BY": extensions.read_by,
+    "MT-PRIORITY": extensions.read_mt_priority,
+    "REQUIRETLS": extensions.read_requiretls,
 }
-FLAGS = frozenset({"SMTPUTF8"})
+FLAGS = frozenset({"SMTPUTF8", "REQUIRETLS"})
 """Parameters that take no value; with one they are unknown."""
+
+
+_OF_EXTENSIONS = (
+    ("futurerelease", {"HOLDFOR", "HOLDUNTIL"}),
+    ("deliverby", {"BY"}),
+    ("mt_priority", {"MT-PRIORITY"}),
+    ("requiretls", {"REQUIRETLS"}),
+)
+"""Field of `Advertised`, parameters."""
 
 
 def mail_parameters(c: Conversation) -> frozenset[str]:
@@ -120,6 +135,9 @@ def mail_parameters(c: Conversation) -> frozenset[str]:
             known |= {"RET", "ENVID"}
         if c.advertised.prdr:
             known.add("PRDR")
+        for option, names in _OF_EXTENSIONS:
+            if getattr(c.advertised, option):
+                known |= names
     return frozenset(known)
 
 
@@ -178,4 +196,4 @@ def take_mail_parameters(c: Conversation, argument: str) -> tuple[str, str]:
         error = MAIL[name](c, value)
         if error:
             return rest, error
-    return rest, ""
+    return rest, extensions.contradiction(c)

@@ -223,6 +223,10 @@ class Reception:
             self._rewrite_sender()
         fixups.rewrite()
         fixups.add_date()
+        if self.services.config.main.mt_priority_header_hosts is not None:
+            from angaros.inbound.extensions import take_priority_header
+
+            take_priority_header(self)
         self.received_header = add_received(self.scope, self.message.received_time)
         if self.received_header is not None:
             self.message.headers.insert(0, self.received_header)

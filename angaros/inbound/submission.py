@@ -26,6 +26,7 @@ from angaros.logs.peer import sender_fullhost
 from angaros.logs.text import printing
 from angaros.model.delivery import Owner
 from angaros.model.errors import AngarosError
+from angaros.model.extensions import Extensions
 from angaros.model.message import Message, Recipient
 from angaros.model.outcome import Outcome, Verdict
 from angaros.model.scope import Scope
@@ -469,6 +470,9 @@ class Submitter:
         if scope.message is not None:
             options.dont_deliver = scope.message.dont_deliver
         local = LocalMessage(services, options)
+        if scope.message is not None and scope.message.extensions is not None and not sender:
+            about = scope.message.extensions  # RFC 8689 5, RFC 6710 4.5
+            local.message.extensions = Extensions(priority=about.priority, requiretls=about.requiretls)
         error = local.set_sender()
         fault = local.set_recipients()
         if error or fault is not None:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from angaros.logs.peer import local_interface, sender_fullhost
 from angaros.logs.text import printing, quoted
-from angaros.logs.times import duration_precise
+from angaros.logs.times import duration_precise, tod_iso_utc
 
 if TYPE_CHECKING:
     from angaros.model.delivery import Delivery, DeliveryResult
+    from angaros.model.extensions import Extensions
     from angaros.model.interfaces import Log
     from angaros.model.message import Message
     from angaros.model.session import Session
@@ -82,6 +83,8 @@ def arrival_lines(message: Message, facts: Arrival, log: Log) -> tuple[str, str]
         out.append(f"PRX={session.proxy_local_address}")
     if facts.chunking:
         out.append("K")
+    if message.extensions is not None:
+        out += _extension_fields(message.extensions)
     if facts.spf and (field := spf_field(facts.spf, log)):
         out.append(field)
     out.append(f"S={facts.size}")
@@ -93,6 +96,18 @@ def arrival_lines(message: Message, facts: Arrival, log: Log) -> tuple[str, str]
         out.append("for")
         out.extend(facts.recipients)
     return f"{'(=' if facts.fake_reject else '<='} {' '.join(out)}", received
+
+
+def _extension_fields(wanted: Extensions) -> list[str]:
+    """What FUTURERELEASE, DELIVERBY, MT-PRIORITY, REQUIRETLS ask for: `HOLD=<time> BY=<time>;R PRIO=3 RTLS`."""
+    out = [f"HOLD={tod_iso_utc(wanted.release)}"] if wanted.release else []
+    if wanted.by_mode:
+        out.append(f"BY={tod_iso_utc(wanted.by)};{wanted.by_mode}{'T' if wanted.by_trace else ''}")
+    if wanted.priority is not None:
+        out.append(f"PRIO={wanted.priority}")
+    if wanted.requiretls:
+        out.append("RTLS")
+    return out
 
 
 def spf_field(result: str, log: Log) -> str:
@@ -334,6 +349,8 @@ def _remote_fields(result: DeliveryResult, how: Attempt, log: Log, out: list[str
         out.append("L*" if "early_pipe" in used else "L")
     if "prdr" in used:
         out.append("PRDR")
+    if "requiretls" in used:
+        out.append("RTLS")
     if "chunking" in used:
         out.append("K")
 

@@ -37,6 +37,11 @@ def tod_full(now: float) -> str:
     )
 
 
+def tod_iso_utc(now: float) -> str:
+    """An Internet date and time: `1995-07-07T13:25:46Z`. # RFC 3339 5.6"""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+
+
 def tod_bsdinbox(now: float) -> str:
     """The time of mbox separator lines: `Thu Oct 17 17:14:09 1995`."""
     t = time.localtime(now)

@@ -179,6 +179,8 @@ class DeliveryResult:
     finished: float = 0.0
     return_file: str = ""
     """Path of a file with output to go into the bounce (`return_output`)."""
+    dsn_status: str = ""
+    """Status field of a report, "" for the usual one. # RFC 3463"""
     dsn_passed_on: bool = False
     """The next host took over success notification."""
     shadow_message: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from angaros.model.effects import MessageEffects
+from angaros.model.extensions import Extensions
 from angaros.model.record import dataclass, field
 from angaros.model.session import Session
 
@@ -131,6 +132,8 @@ class Message:
     """0 no, 1 must, -1 if needed (`-utf8_downgcvt`, `-utf8_optdowncvt`)."""
     body_size_declared: int = 0
     auth_submitter: str = ""
+    extensions: Extensions | None = None
+    """FUTURERELEASE, DELIVERBY, MT-PRIORITY, REQUIRETLS; None for almost all messages."""
 
     effects: MessageEffects = field(default_factory=MessageEffects)
     """Controls and header changes that ACLs asked for."""
@@ -139,6 +142,28 @@ class Message:
     def is_bounce(self) -> bool:
         """Empty envelope sender."""
         return not self.sender_address
+
+    @property
+    def queued_since(self) -> float:
+        """From when on the message waits: since it came, or since its release. Retry times count from here. # RFC 4865"""
+        extensions = self.extensions
+        return self.received_time if extensions is None else max(self.received_time, extensions.release)
+
+    @property
+    def requiretls(self) -> bool:
+        """REQUIRETLS was asked for. # RFC 8689 2"""
+        return self.extensions is not None and self.extensions.requiretls
+
+    @property
+    def priority(self) -> int:
+        """MT-PRIORITY, 0 where nothing was said. # RFC 6710 4"""
+        return (self.extensions.priority or 0) if self.extensions is not None else 0
+
+    def extend(self) -> Extensions:
+        """The extensions, to write to."""
+        if self.extensions is None:
+            self.extensions = Extensions()
+        return self.extensions
 
     def headers_named(self, name: str) -> list[Header]:
         """Headers with this name (any case), deleted ones left out."""

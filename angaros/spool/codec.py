@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from angaros.model.extensions import SPOOL_NAME
 from angaros.model.message import Message, Recipient
 from angaros.model.text import Tainted, quoted_for
 from angaros.model.tls import TlsFacts
@@ -47,7 +48,8 @@ def write_header(message: Message, *, primary_hostname: str = "") -> bytes:
         complete = message.received_time_complete
         out.append(f"-received_time_complete {int(complete)}.{_microseconds(complete):06d}\n")
     _write_peer(message, primary_hostname, out)
-    for kind, variables in (("aclc", session.acl_c), ("aclm", message.acl_m)):
+    acl_m = message.acl_m if message.extensions is None else {**message.acl_m, SPOOL_NAME: message.extensions.text()}
+    for kind, variables in (("aclc", session.acl_c), ("aclm", acl_m)):
         names = sorted(variables)
         for at, _, _ in _preorder(len(names)):  # as Exim walks its tree
             name = names[at]

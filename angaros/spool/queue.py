@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from angaros.logs.times import tod_log
 from angaros.model.message import Message, Recipient
 from angaros.spool.codec import SpoolFormatError
 from angaros.spool.locks import SpoolLock
@@ -109,7 +110,10 @@ def _list_message(store: Store, entry: QueueEntry, form: Listing, now: float) ->
     ]
     if message.sender_set_untrusted:
         out.append(f" ({message.session.originator_login})")
-    out.append(" *** frozen ***\n" if message.frozen else "\n")
+    out.append(" *** frozen ***" if message.frozen else "")
+    if message.extensions is not None and message.extensions.release > now:
+        out.append(f" *** held until {tod_log(message.extensions.release)} ***")
+    out.append("\n")
     done = message.non_recipients
     for one in message.recipients:
         delivered = one.address in done

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from angaros.model.errors import AngarosError
+from angaros.model.extensions import SPOOL_NAME, parse_extensions
 from angaros.model.message import Header, Message, Recipient
 from angaros.model.text import Tainted, quoted_for, taint, untaint
 from angaros.model.tls import TlsFacts
@@ -109,7 +110,9 @@ class _Reader:
         if kind == "acl":  # before Exim 4.61: 0 to 9 are connection variables, 10 to 19 message variables
             number = int(name)
             kind, name = ("aclc", str(number)) if number < 10 else ("aclm", str(number - 10))
-        if kind == "aclc":
+        if f"m{name}" == SPOOL_NAME and kind == "aclm":
+            self.message.extensions = parse_extensions(value)
+        elif kind == "aclc":
             self.message.session.acl_c[f"c{name}"] = value
         else:
             self.message.acl_m[f"m{name}"] = value

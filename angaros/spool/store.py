@@ -14,11 +14,13 @@ Crash states (docs/spool-states.md):
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from angaros.model.extensions import SPOOL_NAME
 from angaros.model.message import Message
 from angaros.spool.body import BodyWriter
 from angaros.spool.codec import read_header, write_header
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 
 RUBBISH_AGE = 24 * 3600.0
 """Seconds after which what a crash left of a reception is removed: no reception takes so long."""
+
+PEEK = 8192
+"""Octets of a -H file that are looked at for the priority: ACL variables stand near its beginning."""
+_PRIORITY = re.compile(rb"^-aclm %b \d+\n(?:[^\n]* )?priority=(-?\d)(?: |$)" % SPOOL_NAME[1:].encode("ascii"), re.MULTILINE)
 
 CHUNK = 1 << 18
 """Octets of body read at a time."""
@@ -222,6 +228,15 @@ class Store:
             if lock is not None:
                 self.update(message)  # S6 after a crash in S5
         return message
+
+    def priority(self, entry: QueueEntry) -> int:
+        """MT-PRIORITY of a message in the queue, from the first octets of its -H file: an order of the queue needs no more."""
+        try:
+            with open(entry.header_path, "rb", buffering=0) as file:
+                found = _PRIORITY.search(file.read(PEEK))
+        except OSError:
+            return 0
+        return int(found[1]) if found is not None else 0
 
     def body_chunks(self, message: Message, lock: SpoolLock | None = None, limit: int = -1) -> Iterator[bytes]:
         """The body, in large pieces; at most `limit` octets."""

@@ -40,7 +40,7 @@ Display options:
 """
 HEAD = re.compile(
     r"^\s*(?P<age>\d+[mhdw])\s+(?P<size>\d[\d.]*[KM]?)?\s+(?P<id>[0-9A-Za-z]{6}-\w{6,11}-\w{2,4})\s+(?P<sender><.*?>)"
-    r"(?P<login> \([^)]*\))?(?P<frozen> \*\*\* frozen \*\*\*)?\s*$"
+    r"(?P<login> \([^)]*\))?(?P<frozen> \*\*\* frozen \*\*\*)?(?: \*\*\* held until [-:. 0-9]+ \*\*\*)?\s*$"
 )
 SELECTIONS = "frsyozxG"
 

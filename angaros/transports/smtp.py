@@ -218,7 +218,7 @@ class _Hosts:
 
     def _may_try(self, host: Host, state: RetryState) -> bool:
         if state.status == EXPIRED and not self.options.delay_after_cutoff:
-            if host.last_try < self.attempt.message.received_time:
+            if host.last_try < self.attempt.message.queued_since:
                 return True
         if state.status in (UNUSABLE, EXPIRED):
             self.skipped.append("expired" if state.status == EXPIRED else "retry")

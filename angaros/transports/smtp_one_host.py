@@ -16,6 +16,7 @@ from angaros.model.errors import Why
 from angaros.smtp.client import ClientFailure, EarlyFailure
 from angaros.transports import smtp_cache, smtp_held, smtp_resumption
 from angaros.transports.smtp_cache import may_be_kept
+from angaros.transports.smtp_extensions import judge, refusal
 from angaros.transports.smtp_hosts import RetryState, SetupError, default_port, waiting_key
 from angaros.transports.smtp_send import HOST, Copy, Item, StaleSession, fresh_result, host_text, send, via
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
@@ -46,6 +47,10 @@ class OneHost:
             plan = policy(self.copy.instance, self.host, self.port, self.scope)
         except DaneError as error:
             self._dane_failed(error)
+            return
+        unfit = refusal(self.copy.attempt.message, self.host)
+        if unfit is not None:
+            self._failed(unfit)
             return
         opener = Opener(self.copy.instance, self.host, self.port, plan, self.scope)
         try:
@@ -180,6 +185,7 @@ class OneHost:
     def _failed(self, failure: SessionFailure) -> None:
         """The session did not come to MAIL: the host's fault (Exim spec 48.2)."""
         copy, text = self.copy, failure.text
+        judge(copy.attempt.message, failure)
         if failure.number > 0 and not failure.connecting:
             text += f": {os.strerror(failure.number)}"
         if failure.log_host:
@@ -196,6 +202,7 @@ class OneHost:
             result.basic_errno, result.more_errno = failure.number, failure.more or via(self.host)
             result.host = replace(self.host, port=self.port) if failure.show_host else None
             result.user_message = failure.text if failure.from_peer else ""
+            result.dsn_status = failure.dsn_status
             if failure.permanent:
                 result.status = "fail"  # unless another host takes it: the address stays pending
             else:

@@ -31,6 +31,7 @@ from angaros.smtp.transaction import DEFERRED, DONE, FAILED, DataSource, Envelop
 from angaros.transports.dkim_sign import SigningDeferred, wants_signing
 from angaros.transports.headers import TransportError, header_text
 from angaros.transports.recipients import envelope_recipient
+from angaros.transports.smtp_extensions import is_relayed, parameters
 from angaros.transports.smtp_hosts import SetupError, protocol_of, waiting_key
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_session import SessionFailure, SmtpSession
@@ -300,12 +301,15 @@ def _mail_command(copy: Copy, session: SmtpSession, items: list[Item], features:
         session.used.add("smtputf8")
     if "DSN" in offered and not all(item.delivery.dsn_lasthop for item in items):
         session.used.add("dsn")
-        if message.dsn_ret == DSN_RET_FULL:
-            command += " RET=FULL"
-        elif message.dsn_ret == DSN_RET_HDRS:
+        if message.dsn_ret == DSN_RET_HDRS or message.requiretls:  # RFC 8689 5
             command += " RET=HDRS"
+        elif message.dsn_ret == DSN_RET_FULL:
+            command += " RET=FULL"
         if message.dsn_envid:
             command += f" ENVID={message.dsn_envid}"
+    if message.extensions is not None:
+        final, bounce = features.lmtp, not copy.attempt.return_path
+        command += parameters(message, session, copy.scope.services.clock.now(), final=final, bounce=bounce)
     return command + _auth_parameter(copy, session)
 
 
@@ -409,6 +413,7 @@ def _delivered(copy: Copy, session: SmtpSession, item: Item, transaction: Transa
         result.dkim = getattr(transaction.source, "dkim_log", "")
     result.auth_sender = session.auth_sender
     result.dsn_passed_on = "dsn" in session.used and not item.delivery.dsn_lasthop
+    result.detail["relayed"] = not transaction.features.lmtp and is_relayed(copy.attempt.message, session)
     result.finished = copy.scope.services.clock.now()
     result.followed = copy.followed
     copy.followed = True

@@ -65,6 +65,8 @@ class SessionFailure(Exception):
         """A handshake failed: sending in the clear may be an alternative."""
         self.message_error = False
         """The retry record is for the message at the host, not for the host."""
+        self.dsn_status = ""
+        """Status code of a bounce, "" for the usual one."""
         self.from_peer = False
         """`text` is what the server said: the sender may see it."""
         self.session: SmtpSession | None = None

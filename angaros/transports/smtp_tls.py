@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from angaros.config.config import DriverInstance
     from angaros.model.delivery import Host
+    from angaros.model.message import Message
     from angaros.model.scope import Scope
 
 
@@ -41,26 +42,42 @@ class TlsPolicy:
     on_connect: bool = False
     tlsa: tuple[tuple[int, int, int, bytes], ...] = ()
     """Usable DANE records; then TLS is required."""
+    verified: bool = False
+    """REQUIRETLS: TLS, and a certificate for the host's name that can be verified. # RFC 8689 4.2.1"""
+    lenient: bool = False
+    """TLS-Required: No: neither DANE nor verification that is nobody's wish stops the message. # RFC 8689 4.2.2"""
 
     @property
     def mandatory(self) -> bool:
         """Nothing goes out in the clear."""
-        return self.required or self.on_connect or bool(self.tlsa)
+        return self.required or self.on_connect or self.verified or bool(self.tlsa)
 
 
 def policy(instance: DriverInstance[Any], host: Host, port: int, scope: Scope) -> TlsPolicy:
     """The policy for a host. Raises `DaneError`."""
-    options = instance.options
-    records = tuple(_tlsa_records(instance, host, port, scope))
+    options, message = instance.options, scope.message
+    lenient = message is not None and scope.services.config.main.tls_required_header and _tls_not_required(message)
+    records = tuple(_tlsa_records(instance, host, port, scope, lenient=lenient))
     return TlsPolicy(
         allowed=not listed(options.hosts_avoid_tls, "hosts_avoid_tls", host, scope),
         required=listed(options.hosts_require_tls, "hosts_require_tls", host, scope),
         on_connect=host.smtps or protocol_of(options) in ("smtps", "submissions"),
         tlsa=records,
+        verified=message is not None and message.requiretls,
+        lenient=lenient,
     )
 
 
-def _tlsa_records(instance: DriverInstance[Any], host: Host, port: int, scope: Scope) -> Sequence[tuple[int, int, int, bytes]]:
+def _tls_not_required(message: Message) -> bool:
+    """`TLS-Required: No`, and nothing stronger. # RFC 8689 3"""
+    if message.requiretls:
+        return False
+    return any(header.value.strip().lower() == "no" for header in message.headers_named("tls-required"))
+
+
+def _tlsa_records(
+    instance: DriverInstance[Any], host: Host, port: int, scope: Scope, *, lenient: bool
+) -> Sequence[tuple[int, int, int, bytes]]:
     """The TLSA records that count (Exim spec 43.18, RFC 7672 2.2)."""
     options = instance.options
     required = listed(options.hosts_require_dane, "hosts_require_dane", host, scope)
@@ -69,7 +86,7 @@ def _tlsa_records(instance: DriverInstance[Any], host: Host, port: int, scope: S
             _fail_event(instance, "dane-required", scope)
             raise DaneError(f"{host.name} lookup not DNSSEC", permanent=True)
         return ()
-    if not required and not listed(options.hosts_try_dane, "hosts_try_dane", host, scope):
+    if not required and (lenient or not listed(options.hosts_try_dane, "hosts_try_dane", host, scope)):
         return ()
     answer = scope.services.dns.query(f"_{port}._tcp.{host.name}", "TLSA", dnssec=True)
     if answer.status in ("again", "fail"):
@@ -100,11 +117,13 @@ def client_context(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, s
     danes = bool(plan.tlsa)
     scope.local["tls_out_tlsa_usage"] = str(dane.usage_bits(plan.tlsa))
     authorities = expand_setting(options.tls_verify_certificates, "tls_verify_certificates", scope)
+    if plan.verified and not authorities:
+        authorities = "system"
     settings = TlsSettings(
         server=False,
         certificates=tuple(split_list(expand_setting(options.tls_certificate, "tls_certificate", scope))),
         keys=tuple(split_list(expand_setting(options.tls_privatekey, "tls_privatekey", scope))),
-        verify=VERIFY_NO if danes or not authorities else _verification(instance, host, scope),
+        verify=_verification(instance, host, plan, authorities, scope),
         authorities=authorities,
         crl="" if danes else expand_setting(options.tls_crl, "tls_crl", scope),
         ciphers=_ciphers(instance, danes, scope),
@@ -118,18 +137,24 @@ def client_context(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, s
     )
     context = context_cache(services).context(settings, services.clock.now())
     hooks = TlsHooks(
-        check_names=_names(instance, host, danes, scope),
+        check_names=_names(instance, host, plan, scope),
         tlsa=plan.tlsa,
     )
     sni = str(host.name) if danes else expand_setting(options.tls_sni, "tls_sni", scope)
     return context.with_hooks(hooks), sni
 
 
-def _verification(instance: DriverInstance[Any], host: Host, scope: Scope) -> str:
+def _verification(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, authorities: str, scope: Scope) -> str:
     """Exim spec 30.4, tls_verify_hosts: with neither list set, all hosts must verify."""
     options = instance.options
-    if not options.tls_verify_hosts and not options.tls_try_verify_hosts:
+    if plan.tlsa:
+        return VERIFY_NO  # DANE does it
+    if plan.verified:
         return VERIFY_REQUIRE
+    if not authorities:
+        return VERIFY_NO
+    if not options.tls_verify_hosts and not options.tls_try_verify_hosts:
+        return VERIFY_TRY if plan.lenient else VERIFY_REQUIRE
     if listed(options.tls_verify_hosts, "tls_verify_hosts", host, scope):
         return VERIFY_REQUIRE
     return VERIFY_TRY if listed(options.tls_try_verify_hosts, "tls_try_verify_hosts", host, scope) else VERIFY_NO
@@ -149,8 +174,10 @@ def _ocsp_wanted(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, sco
     return listed(items, "hosts_request_ocsp", host, scope)
 
 
-def _names(instance: DriverInstance[Any], host: Host, danes: bool, scope: Scope) -> tuple[str, ...]:
+def _names(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, scope: Scope) -> tuple[str, ...]:
     """Names of which one must be in the certificate."""
-    if not danes and not listed(instance.options.tls_verify_cert_hostnames, "tls_verify_cert_hostnames", host, scope):
+    if plan.verified and not plan.tlsa:
+        return (str(host.name),)
+    if not plan.tlsa and not listed(instance.options.tls_verify_cert_hostnames, "tls_verify_cert_hostnames", host, scope):
         return ()
     return tuple(dict.fromkeys([str(name) for name in host.certificate_names] or [str(host.name)]))
