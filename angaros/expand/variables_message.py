@@ -11,6 +11,7 @@ from angaros.model.message import Message
 from angaros.model.text import concat, like, taint
 
 if TYPE_CHECKING:
+    from angaros.model.extensions import Extensions
     from angaros.model.scope import Scope
 
 NO_MESSAGE = Message()
@@ -129,6 +130,16 @@ def message_smtputf8(scope: Scope) -> str:
     return "yes" if _message(scope).smtputf8 else "no"
 
 
+def _extension(get: Callable[[Extensions], str]) -> Callable[[Scope], str]:
+    """A fact of `Message.extensions`; "" where there are none."""
+
+    def getter(scope: Scope) -> str:
+        extensions = _message(scope).extensions
+        return get(extensions) if extensions is not None else ""
+
+    return getter
+
+
 # --- The address -------------------------------------------------------------------------------------------------------
 
 
@@ -195,9 +206,12 @@ TABLE: dict[str, Callable[[Scope], str]] = {
     "address_data": _property("address_data"),
     "body_linecount": _number("body_linecount"),
     "body_zerocount": _number("body_zerocount"),
+    "deliver_by": _extension(lambda wanted: str(wanted.by) if wanted.by_mode else ""),
+    "deliver_by_mode": _extension(lambda wanted: wanted.by_mode),
     "domain": _address("domain"),
     "domain_data": _property("domain_data"),
     "headers_added": headers_added,
+    "hold_until": _extension(lambda wanted: str(wanted.release) if wanted.release else ""),
     "home": home,
     "host": _host("name"),
     "host_address": _host("address"),
@@ -219,6 +233,7 @@ TABLE: dict[str, Callable[[Scope], str]] = {
     "message_linecount": message_linecount,
     "message_size": _number("message_size"),
     "message_smtputf8": message_smtputf8,
+    "mt_priority": _extension(lambda wanted: "" if wanted.priority is None else str(wanted.priority)),
     "original_domain": _ancestor("domain", True),
     "original_local_part": _ancestor("local_part", True),
     "parent_domain": _ancestor("domain", False),
@@ -231,6 +246,7 @@ TABLE: dict[str, Callable[[Scope], str]] = {
     "recipients_count": recipients_count,
     "recipients_list": recipients_list,
     "reply_address": reply_address,
+    "requiretls": _extension(lambda wanted: "yes" if wanted.requiretls else ""),
     "return_path": return_path,
     "self_hostname": self_hostname,
     "sender_address": sender_address,

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -164,9 +166,14 @@ class World:
 class Sink:
     """An SMTP server on a port of 127.0.0.1 that says yes, or what `replies` says to a command; one connection at a time."""
 
-    def __init__(self, replies: dict[str, str] | None = None, *, ehlo: Sequence[str] = (), path: str = "") -> None:
+    def __init__(
+        self, replies: dict[str, str] | None = None, *, ehlo: Sequence[str] = (), path: str = "",
+        tls: ssl.SSLContext | None = None, ehlo_tls: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.replies = replies or {}
-        self.ehlo = ["250-sink.example", *[f"250-{word}" for word in ehlo], "250 HELP"]
+        self.tls = tls
+        self.ehlo = self._keywords([*ehlo, "STARTTLS"] if tls is not None else ehlo)
+        self.ehlo_tls = self._keywords(ehlo_tls)
         if path:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(path)
@@ -180,6 +187,10 @@ class Sink:
         self.peers: list[Any] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+
+    @staticmethod
+    def _keywords(words: Sequence[str]) -> list[str]:
+        return ["250-sink.example", *[f"250-{word}" for word in words], "250 HELP"]
 
     def __enter__(self) -> Sink:
         return self
@@ -203,9 +214,21 @@ class Sink:
                 return reply.encode() + b"\r\n"
         return default.encode() + b"\r\n"
 
+    def _shake(self, channel: socket.socket) -> None:
+        channel.sendall(b"220 go on\r\n")
+        assert self.tls is not None
+        try:
+            secured = self.tls.wrap_socket(channel, server_side=True)
+        except (ssl.SSLError, OSError) as error:
+            self.commands.append(f"TLS: {error}")
+            return
+        self._talk(secured)
+
     def _talk(self, channel: socket.socket) -> None:
-        with channel, channel.makefile("rb") as lines:
-            channel.sendall(self._reply("CONNECT", "220 sink.example ESMTP"))
+        secure = isinstance(channel, ssl.SSLSocket)
+        with channel, channel.makefile("rb") as lines, suppress(OSError):
+            if not secure:
+                channel.sendall(self._reply("CONNECT", "220 sink.example ESMTP"))
             lmtp, recipients = False, 0
             for raw in lines:
                 command = raw.decode("latin-1").rstrip("\r\n")
@@ -214,7 +237,10 @@ class Sink:
                 lmtp |= word == "LHLO"
                 recipients = 0 if word == "MAIL" else recipients + (word == "RCPT")
                 if word in ("EHLO", "LHLO"):
-                    channel.sendall(self._reply(command, "\r\n".join(self.ehlo)))
+                    channel.sendall(self._reply(command, "\r\n".join(self.ehlo_tls if secure else self.ehlo)))
+                elif command.upper() == "STARTTLS" and self.tls is not None:
+                    self._shake(channel)
+                    return
                 elif word == "DATA":
                     answer = self._reply(command, "354 go on")
                     channel.sendall(answer)
