@@ -110,12 +110,20 @@ class _Reader:
         if kind == "acl":  # before Exim 4.61: 0 to 9 are connection variables, 10 to 19 message variables
             number = int(name)
             kind, name = ("aclc", str(number)) if number < 10 else ("aclm", str(number - 10))
-        if f"m{name}" == SPOOL_NAME and kind == "aclm":
-            self.message.extensions = parse_extensions(value)
-        elif kind == "aclc":
+        if f"m{name}" == SPOOL_NAME and kind == "aclm" and self._read_extensions(value):
+            return
+        if kind == "aclc":
             self.message.session.acl_c[f"c{name}"] = value
         else:
             self.message.acl_m[f"m{name}"] = value
+
+    def _read_extensions(self, value: str) -> bool:
+        """Whether it is ours; else it is a variable that a configuration has set."""
+        try:
+            self.message.extensions = parse_extensions(value)
+        except ValueError:
+            return False
+        return True
 
     def _read_tree(self, line: str) -> str:
         """The non-recipients; returns the line after them."""

@@ -106,6 +106,33 @@ def hand_over(writer: EximLike, reader: EximLike, mark: str) -> None:
     assert not list(Path("/var/spool/shared/input").rglob("*-[HDJ]"))
 
 
+EXTENDED = "EHLO client.test\r\nMAIL FROM:<s@mail.test> HOLDFOR=86400 BY=172800;R MT-PRIORITY=-2\r\nRCPT TO:<x@mail.test>\r\n"
+EXTENDED += "DATA\r\nSubject: held\r\n\r\nbody held\r\n.\r\nQUIT\r\n"
+OFFERS = "short_message_ids = true\n"
+OFFERS += "".join(f"{name}_advertise_hosts = *\n" for name in ("futurerelease", "deliverby", "mt_priority"))
+
+
+def extensions_survive_exim(ours: Angaros, exim: DebianExim) -> None:
+    """Exim keeps what it does not know when it writes -H anew."""
+    ours.write(OFFERS + COMMON)
+    path = Path("/tmp/world/session")
+    path.write_text(EXTENDED, "latin-1")
+    with path.open("rb") as commands:
+        ours.node.run(ours.program, "-C", str(ours.conf), "-bs", "-oMa", "192.0.2.99.1234", stdin=commands)
+    [held] = check_listing(exim.exim("-bp"), 1)
+    file = next(Path("/var/spool/shared/input").rglob(f"{held}-H"))
+    before = re.search(r"-aclm _angaros_esmtp.*\n(hold=\d+ by=\d+;R priority=-2)\n", file.read_text("latin-1"))
+    assert before is not None, file.read_text("latin-1")
+    exim.exim("-Mf", held)
+    exim.exim("-Mt", held)
+    assert f"\n{before[1]}\n" in file.read_text("latin-1"), file.read_text("latin-1")
+    assert "*** held until" in ours.exim("-bp")
+    ours.exim("-qff")
+    assert not any("body held" in text for text in bodies(ours))
+    ours.exim("-M", held)
+    assert any("body held" in text for text in bodies(ours)), ours.logs()
+
+
 def main(node: Node) -> None:
     Path("/etc/angaros").mkdir()
     Path("/etc/angaros/site.conf").write_text(SITE)
@@ -125,6 +152,7 @@ def main(node: Node) -> None:
     assert not exim.exim("-bp").strip(), "4.96 does not see long ids: docs/migration.md says so"
     check_listing(ours.exim("-bp"), 4)
     ours.exim("-qff")
+    extensions_survive_exim(ours, exim)
 
 
 if __name__ == "__main__":
