@@ -95,7 +95,7 @@ class Server:
         from angaros.assembly.process import make_log
         from angaros.logs.writer import LogModes
 
-        return make_log(config, self.context.site, self.context.harness, LogModes(stderr=False))
+        return make_log(config, self.context.site, self.context.harness, LogModes(stderr=self.context.harness is not None))
 
     def courier_path(self, config: Config) -> str:
         return f"{config.main.spool_directory}/{COURIER_SOCKET}"

@@ -35,6 +35,8 @@ class CalloutSession:
             delivery, transport_name=instance.name, host=host.name, host_address=host.address, host_port=str(host.port or "")
         )
         self.scope.host = host
+        self.scope.depth = scope.depth + 1
+        self.outer = scope
         self.instance = _with_timeouts(instance, options)
         self.session: SmtpSession | None = None
         self.opener: Opener | None = None
@@ -51,11 +53,13 @@ class CalloutSession:
         """Connect, greet, EHLO, STARTTLS, AUTH. Raises `SessionFailure`, `SetupError`."""
         interface = self.instance.options.interface
         port = self.host.port or default_port(self.instance, self.scope)
-        self.scope.trace("verify", f"interface={interface or 'NULL'} port={port}")
         plan = smtp_tls.policy(self.instance, self.host, port, self.scope)
+        self.outer.trace("verify", f"interface={interface or 'NULL'} port={port}")
         if expand_host_list_option(self.instance.options.hosts_verify_avoid_tls, "hosts_verify_avoid_tls", self.host, self.scope):
             plan = replace(plan, allowed=False)
         opener = self.opener = Opener(self.instance, self.host, port, plan, self.scope)
+        opener.half_close = False
+        opener.avoid_tls = ("hosts_avoid_tls", "hosts_verify_avoid_tls")
         try:
             self.session = opener.open()
         except SessionFailure as failure:
@@ -77,7 +81,7 @@ class CalloutSession:
         assert self.session is not None
         client = self.session.client
         line = self.mail = self._mail_command(sender, size=size)
-        if not self._pipelining:
+        if not self.session.may_pipeline:
             mail = client.command(line, f"MAIL FROM:<{sender}>")
             return mail, client.command(rcpt) if mail.ok else None
         client.queue(line, f"MAIL FROM:<{sender}>")
@@ -87,14 +91,6 @@ class CalloutSession:
         mail = client.read_reply()
         client.label = rcpt
         return mail, client.read_reply()
-
-    @property
-    def _pipelining(self) -> bool:
-        assert self.session is not None
-        avoid = self.instance.options.hosts_avoid_pipelining
-        return "PIPELINING" in self.session.client.features and not expand_host_list_option(
-            avoid, "hosts_avoid_pipelining", self.host, self.scope
-        )
 
     def _mail_command(self, sender: str, *, size: bool) -> str:
         """With SIZE when the server wants it and the size is known."""

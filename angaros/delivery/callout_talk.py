@@ -184,6 +184,8 @@ class _Conversation:
         finding = self.finding
         finding.done = False
         finding.outcome = Outcome.DEFER
+        scope = self.session.scope
+        scope.services.log.debug("v", "Cutthrough cancelled by presence of postmaster verify", hc=True, indent=scope.depth)
         self._reset()
         label = f"RCPT TO:<postmaster@{self.call.delivery.domain}>"
         reply, answer = self.session.mail_and_rcpt(sender, label, size=False)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,10 @@ from angaros.model.errors import Why
 from angaros.model.text import Tainted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from angaros.model.interfaces import Stream
+    from angaros.smtp.trace import ClientTrace
 
 REPLY_LIMIT = 4096
 """Octets of one reply that are taken. RFC 5321 4.5.3.1.5 allows 512 a line."""
@@ -93,9 +94,7 @@ class Timeouts:
 class SmtpClient:
     """One conversation. `name` is `SMTP` or `LMTP` in error texts."""
 
-    def __init__(
-        self, stream: Stream, timeouts: Timeouts, *, lmtp_text: bool = False, trace: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, stream: Stream, timeouts: Timeouts, *, lmtp_text: bool = False, trace: ClientTrace | None = None) -> None:
         self.stream = stream
         self.timeouts = timeouts
         self.remote = "LMTP error" if lmtp_text else "SMTP error from remote mail server"
@@ -111,10 +110,6 @@ class SmtpClient:
         """Octets of message data sent in this transaction."""
         self.trace = trace
         """Shows the conversation."""
-        self.trace_detail: Callable[[str], None] | None = None
-        """Shows what -bhc shows more."""
-        self.command_log: list[str] = []
-        """Reply codes and first letters of commands, in order (Exim's `cmdlog`)."""
         self.on_early: Callable[[ClientReply], None] | None = None
         """Called with a good greeting or answer to EHLO that came after further commands had been sent."""
         self._early: list[str] = []
@@ -156,25 +151,23 @@ class SmtpClient:
     # Sending.
 
     def queue(self, line: str, label: str = "", shown: str = "") -> None:
-        """Put a command into the batch. `shown`: what traces and the command log have instead, where the line is a secret."""
+        """Put a command into the batch. `shown`: what traces have instead, where the line is a secret."""
         data = line.encode("latin-1") + b"\r\n"
         self._queued.append(data)
         self._queued_size += len(data)
         self.label = label or line
-        shown = shown or line
-        self.command_log.append(shown if shown.startswith("*") else shown.partition(" ")[0].partition(":")[0][:4])
         if self.trace is not None:
-            self.trace(f"  SMTP{'|' if len(self._queued) > 1 else '>'}> {shown}")
+            self.trace.queued(shown or line)
 
-    def flush(self) -> None:
-        """Send the batch."""
+    def flush(self, *, more: bool = False) -> None:
+        """Send the batch. `more`: traces show that something goes with it."""
         if not self._queued:
             return
         data = b"".join(self._queued)
         self._queued.clear()
         self._queued_size = 0
-        if self.trace_detail is not None:
-            self.trace_detail(f"cmd buf flush {len(data)} bytes")
+        if self.trace is not None:
+            self.trace.flushed(len(data), more=more)
         self._write(data, self.timeouts.command)
 
     @property
@@ -187,6 +180,8 @@ class SmtpClient:
         data = b"".join(self._queued)
         self._queued.clear()
         self._queued_size = 0
+        if self.trace is not None:
+            self.trace.flushed(len(data), more=True)
         return data
 
     def _write(self, data: bytes, timeout: float) -> None:
@@ -216,28 +211,39 @@ class SmtpClient:
         lines: list[str] = []
         size = 0
         while True:
-            try:
-                raw = self.stream.readline(REPLY_LIMIT, wait or None)
-            except TimeoutError:
-                raise self.timeout_failure() from None
-            except ConnectionResetError:
-                raise self.closed_failure() from None
-            except OSError as error:
-                raise self._io_failure(error) from None
+            raw = self._read_line(wait)
             if not raw.endswith(b"\n"):
-                if len(raw) < REPLY_LIMIT:
-                    raise self.closed_failure()
                 raise self._malformed(lines, raw)
             line = raw.rstrip(b"\r\n").decode("latin-1")
             if self.trace is not None:
-                self.trace(f"  SMTP<< {line}" if not lines else f"         {line}")
+                self.trace.reply_line(line, first=not lines)
             size += len(line) + 1
             if size > REPLY_LIMIT or len(lines) > LINES_LIMIT or not _well_formed(line, lines):
                 raise self._malformed(lines, raw)
             lines.append(line)
             if line[3:4] != "-":
-                self.command_log.append(line[:3])
+                if self.trace is not None:
+                    self.trace.replied(line[:3], several=len(lines) > 1)
                 return ClientReply(int(line[:3]), Tainted("\n".join(lines)))
+
+    def _read_line(self, wait: float) -> bytes:
+        """A line, or as much of it as is allowed."""
+        try:
+            raw = self.stream.readline(REPLY_LIMIT, wait or None)
+        except TimeoutError:
+            raise self._unread(self.timeout_failure(), os.strerror(errno.ETIMEDOUT)) from None
+        except ConnectionResetError:
+            raise self._unread(self.closed_failure(), "closed") from None
+        except OSError as error:
+            raise self._unread(self._io_failure(error), error.strerror or "closed") from None
+        if not raw.endswith(b"\n") and len(raw) < REPLY_LIMIT:
+            raise self._unread(self.closed_failure(), "closed")
+        return raw
+
+    def _unread(self, failure: ClientFailure, why: str) -> ClientFailure:
+        if self.trace is not None:
+            self.trace.broken(why)
+        return failure
 
     def command(self, line: str, label: str = "", timeout: float | None = None, *, shown: str = "") -> ClientReply:
         """Send one command (after what is in the batch) and read its reply. `shown`: see `queue`."""
@@ -313,13 +319,25 @@ class SmtpClient:
         self.features = parse_features(self.hello_reply)
         return self.hello_reply
 
-    def quit(self, *, wait: bool = False) -> None:
-        """Say QUIT; its reply does not matter, but may be waited for."""
+    def quit(self, *, wait: float = 0, half_close: bool = False) -> None:
+        """Say QUIT; its reply does not matter, but may be waited for so many seconds, with our side of the connection closed."""
         try:
             self.queue("QUIT")
-            self.flush()
+            self.flush(more=half_close)
+            if half_close:
+                if self.trace is not None:
+                    self.trace.line("  SMTP(shutdown)>>")
+                with suppress(OSError):
+                    self.stream.shutdown_write()
             if wait:
-                self.read_reply()
+                self.read_reply(wait)
+        except ClientFailure:
+            pass
+
+    def read_parting(self, wait: float) -> None:
+        """Read the reply to a QUIT that went out before; what it is does not matter."""
+        try:
+            self.read_reply(wait)
         except ClientFailure:
             pass
 

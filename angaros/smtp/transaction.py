@@ -8,8 +8,9 @@ Laws:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
 
 from angaros.model.text import Tainted
@@ -19,6 +20,10 @@ BLOCK = 8192
 """Octets: a message up to this size goes as one block; headers longer than it are cut into blocks."""
 WRITE = 65536
 """Octets given to the stream at once."""
+
+RCPT_BATCH = 101
+"""RCPT commands sent before replies are read."""
+QUIT = b"QUIT\r\n"
 
 PENDING, ACCEPTED, DEFERRED, FAILED, DONE = "pending", "accepted", "deferred", "failed", "done"
 
@@ -90,6 +95,10 @@ class Transaction:
     """The server gave a reply for each recipient."""
     clean: bool = False
     """The server is ready for the next message (perhaps after RSET): all replies have been read."""
+    used_again: Callable[[], bool] | None = None
+    """Asked when the data goes out: whether another message follows on this connection. If not, and the server does PIPELINING,
+    QUIT goes out with the data. # RFC 2920 3.1"""
+    quit_sent: bool = False
     closed_early: bool = False
     """The server had answered all recipients, took none, and closed the connection before its reply to the data."""
     _pending: list[int] = field(default_factory=list)
@@ -136,7 +145,8 @@ class Transaction:
         client = self.client
         if self.features.pipelining:
             client.queue(command, f"pipelined {command}")
-            if client.batch_full:
+            recipients = len(self._pending) - (self._pending[0] < 0)
+            if client.batch_full or recipients >= RCPT_BATCH:
                 client.flush()
                 self._sync()
         else:
@@ -205,7 +215,13 @@ class Transaction:
         client.expect(client.read_reply(), 3)
         self.stage = "block"
         client.label = "sending data block"
-        client.write_data(dotted(_prefixed(self.source.header(), self.source.body())))
+        if client.trace is not None:
+            client.trace.writing()
+        parting = self._parting()
+        client.write_data(dotted(chain((self.source.header(),), self.source.body()), parting))
+        if client.trace is not None:
+            client.trace.dot(more=self.quit_sent)
+        self._parted(parting)
         self.stage = "end"
         client.label = "end of data"
         return self._finish()
@@ -271,10 +287,13 @@ class Transaction:
         batch = client.take_queued()
         sent = 0
         client.label = "sending data block"
-        for chunk in gathered(_prefixed(batch + header, self.source.body())):
+        parting = self._parting()
+        for chunk in gathered(chain((batch + header,), self.source.body(), (parting,))):
             client.write_data([chunk])
             sent += len(chunk)
+        sent -= len(parting)
         client.written -= len(batch)
+        self._parted(parting)
         if sent != len(batch) + len(header) + size:  # the peer waits for more, or takes the rest for commands: end it
             raise ClientFailure("io", "message size changed during delivery", label=label)
         self._sync(label)
@@ -286,6 +305,22 @@ class Transaction:
         return self._finish(dot=False)
 
     # The end.
+
+    def _parting(self) -> bytes:
+        """QUIT, when it may go out with the data and nothing else is to follow. LMTP, PRDR: there several replies come first."""
+        features = self.features
+        if not features.pipelining or features.lmtp or features.prdr or self.used_again is None or self.used_again():
+            return b""
+        self.quit_sent = True
+        return QUIT
+
+    def _parted(self, parting: bytes) -> None:
+        if parting:
+            client = self.client
+            client.written -= len(parting)
+            if client.trace is not None:
+                client.trace.queued("QUIT")
+                client.trace.flushed(len(parting), more=client.stream.tls is None)
 
     def _finish(self, *, dot: bool = True) -> ClientReply | None:
         client = self.client
@@ -324,11 +359,6 @@ class Transaction:
         return overall
 
 
-def _prefixed(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
-
-
 def gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same octets in pieces of a good size for writing."""
     parts: list[bytes] = []
@@ -362,8 +392,9 @@ def clean_ends(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"\r\n"
 
 
-def dotted(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Data for DATA: dots at line starts doubled, a CRLF at the end if there is none, and the final dot. RFC 5321 4.5.2."""
+def dotted(chunks: Iterable[bytes], after: bytes = b"") -> Iterator[bytes]:
+    """Data for DATA: dots at line starts doubled, a CRLF at the end if there is none, and the final dot (RFC 5321 4.5.2); then
+    `after`, in one piece with it."""
     at_start, before = True, b""
     for chunk in gathered(clean_ends(chunks)):
         if before:
@@ -372,4 +403,4 @@ def dotted(chunks: Iterable[bytes]) -> Iterator[bytes]:
         if at_start and chunk.startswith(b"."):
             before = b"." + before
         at_start = chunk.endswith(b"\n")
-    yield before + (b".\r\n" if at_start else b"\r\n.\r\n")
+    yield before + (b".\r\n" if at_start else b"\r\n.\r\n") + after

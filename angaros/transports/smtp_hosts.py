@@ -201,13 +201,21 @@ def waiting_key(instance: DriverInstance[Any], host: Host, scope: Scope) -> str:
     return f"{host.name}/{interface}" if interface else str(host.name)
 
 
-def expand_host_list_option(items: str | None, name: str, host: Host, scope: Scope) -> bool:
-    """Whether a host-list option of the transport has this host."""
+def expand_host_list_option(items: str | None, name: str, host: Host, scope: Scope, *, shown: bool = False) -> bool:
+    """Whether a host-list option of the transport has this host. `shown`: debugging tells of an unset option too."""
     if not items:
+        if shown:
+            show_unset(items, name, host, scope)
         return False
     if items == "*":
         return True
     return bool(scope.services.lists.match_host(items, scope, name=host.name, address=host.address, option=name))
+
+
+def show_unset(items: str | None, name: str, host: Host, scope: Scope) -> None:
+    """The debugging line for a host list that is not set."""
+    if items is None and scope.tracing("lists"):
+        scope.trace("lists", f"{host.address} in {name}? no (option unset)")
 
 
 def source_address(instance: DriverInstance[Any], host: Host, scope: Scope) -> str:

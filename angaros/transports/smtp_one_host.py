@@ -18,7 +18,7 @@ from angaros.transports import smtp_cache, smtp_held, smtp_resumption
 from angaros.transports.smtp_cache import may_be_kept
 from angaros.transports.smtp_extensions import judge, refusal
 from angaros.transports.smtp_hosts import RetryState, SetupError, default_port, waiting_key
-from angaros.transports.smtp_send import HOST, Copy, Item, StaleSession, fresh_result, host_text, send, via
+from angaros.transports.smtp_send import HOST, Copy, Item, Prospect, StaleSession, fresh_result, host_text, send, via
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
 from angaros.transports.smtp_tls import DaneError, policy
 
@@ -118,7 +118,7 @@ class OneHost:
         while queue:
             batch = self._batch(session, queue)
             try:
-                good = send(self.copy, session, batch, last=self.last, host_keys=(self.state.host_key, self.state.message_key))
+                good = send(self.copy, session, batch, self._prospect(session, opener, more=len(batch) < len(queue)))
             except StaleSession:
                 session = self._session(opener, fresh=True)
                 continue
@@ -136,6 +136,29 @@ class OneHost:
                 session.close()
                 session = self._session(opener, fresh=True)
         return session, good
+
+    def _prospect(self, session: SmtpSession, opener: Opener, *, more: bool) -> Prospect:
+        keys = (self.state.host_key, self.state.message_key)
+        return Prospect(self.last, keys, lambda: more or self._more_messages(session, opener))
+
+    def _more_messages(self, session: SmtpSession, opener: Opener) -> bool:
+        """Whether the session will be kept once the message that is on its way is delivered (see `_keep`)."""
+        services, attempt = self.scope.services, self.copy.attempt
+        if not may_be_kept(session, opener):
+            return False
+        if self._in_daemon or session.turned:
+            return True
+        usable, current = attempt.may_continue, attempt.message.id
+        if usable is None:
+            return False
+        waiting = wait.waiting(services.hints, self.copy.instance.name, self._waiting_key())
+        return any(one != current and usable(one) for one in waiting)
+
+    @property
+    def _in_daemon(self) -> bool:
+        """Messages that come later may find the session."""
+        services = self.scope.services
+        return services.harness is None and hasattr(services.waiter, "start")
 
     def _slowly(self, session: SmtpSession, opener: Opener, failure: EarlyFailure) -> SmtpSession:
         """The server did not take commands before its greeting: forget that it would. A session without them, if that may help;
@@ -241,8 +264,7 @@ class OneHost:
             next_id, _ = wait.next_waiting(
                 services.hints, self.copy.instance.name, self._waiting_key(), attempt.message.id, attempt.may_continue
             )
-        in_daemon = services.harness is None and hasattr(services.waiter, "start")
-        if not next_id and not (in_daemon and delivered):
+        if not next_id and not (self._in_daemon and delivered):
             return False
         if not delivered and not _reset(session):
             return False
@@ -250,6 +272,7 @@ class OneHost:
             self.copy.items[0].result.detail["next_message"] = next_id
             if session.tls is not None:  # as with Exim, the peer's name is not passed on with a connection
                 session.tls = replace(session.tls, peer_dn="")
+        session.pause()
         return smtp_cache.cache_of(services).put(smtp_cache.cache_key(opener), session, services)
 
 

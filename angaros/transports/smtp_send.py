@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -167,9 +167,22 @@ TOO_MANY = 452
 """The server takes no more recipients with this message; the rest may follow at once. RFC 5321 4.5.3.1.10"""
 
 
-def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, host_keys: tuple[str, str]) -> bool:
-    """Send to `items`; their results are filled in. Returns whether the session is good for another message. `last`: no other
-    host follows. Raises `StaleSession`, `SessionFailure`, `SetupError`."""
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What follows after a transaction."""
+
+    last_host: bool
+    """No other host is tried."""
+    host_keys: tuple[str, str]
+    """Retry keys: the host's, the message's at this host."""
+    used_again: Callable[[], bool]
+    """Whether there will be another message on this connection."""
+
+
+def send(copy: Copy, session: SmtpSession, items: list[Item], prospect: Prospect) -> bool:
+    """Send to `items`; their results are filled in. Returns whether the session is good for another message. Raises
+    `StaleSession`, `SessionFailure`, `SetupError`."""
+    host_keys = prospect.host_keys
     session.sequence += 1
     copy.followed, copy.last_failure = False, ""
     copy.again.clear()
@@ -178,6 +191,8 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
     transaction = _transaction(copy, session, items)
     if session.open is not None:
         _go_on(session, transaction)
+    else:
+        transaction.used_again = lambda: _too_many(transaction) or prospect.used_again()
     try:
         reply = transaction.run()
     except SigningDeferred as deferred:
@@ -202,11 +217,17 @@ def send(copy: Copy, session: SmtpSession, items: list[Item], *, last: bool, hos
     if transaction.prdr_used:
         session.used.add("prdr")
     _settle(copy, session, items, transaction, reply)
-    if not last:
+    if not prospect.last_host:
         _log_put_off(copy, session, items)
-    if not transaction.clean:
-        session.close(say_quit=False)
-    return transaction.clean
+    if transaction.clean and not transaction.quit_sent:
+        return True
+    session.close(say_quit=False, quit_said=transaction.quit_sent)
+    return False
+
+
+def _too_many(transaction: Transaction) -> bool:
+    """Whether recipients are left over for another transaction."""
+    return any(outcome.reply is not None and outcome.reply.code == TOO_MANY for outcome in transaction.outcomes)
 
 
 def _go_on(session: SmtpSession, transaction: Transaction) -> None:
@@ -262,7 +283,7 @@ def _transaction(copy: Copy, session: SmtpSession, items: list[Item]) -> Transac
     offered = client.features
     lmtp = protocol_of(options) == "lmtp"
     features = Features(
-        pipelining="PIPELINING" in offered and not listed(options.hosts_avoid_pipelining, "hosts_avoid_pipelining", host, scope),
+        pipelining="PIPELINING" in offered and session.may_pipeline,
         chunking="CHUNKING" in offered
         and (not options.transport_filter or wants_signing(options))
         and listed(options.hosts_try_chunking, "hosts_try_chunking", host, scope),
@@ -529,9 +550,11 @@ def _spread(
             key = keys[0] if kind == HOST else keys[1]
             text = f"{_host_name(session.host)}: {failure.text}"
             item.result.retries.append((key, "update", number, more, text))
+    if transaction.stage == "block" and failure.reply is None:
+        session.close(say_quit=False)
     if not failure.permanent and not refused_together and kind != RECIPIENT:
         log_host_line(copy, session, failure.text, failure.errno)
-    session.close(say_quit=failure.reply is not None)
+    session.close(say_quit=failure.reply is not None, quit_said=transaction.quit_sent)
     if not failure.permanent and not refused_together and kind != RECIPIENT:
         text = failure.text + (f": {os.strerror(failure.errno)}" if failure.errno > 0 else "")
         if kind == HOST:

@@ -19,9 +19,10 @@ from angaros.model.tls import TlsFacts
 from angaros.net.sockets import BindError
 from angaros.net.tls import TlsError, pem_of
 from angaros.smtp.client import CLOSED, REPLY, ClientFailure, ClientReply, EarlyFailure, SmtpClient, Timeouts
+from angaros.smtp.trace import ClientTrace
 from angaros.transports import smtp_auth, smtp_resumption
 from angaros.transports.smtp_early import CLEAR, CRYPTED, EarlyPipe
-from angaros.transports.smtp_hosts import SetupError, protocol_of, source_address
+from angaros.transports.smtp_hosts import SetupError, default_port, protocol_of, show_unset, source_address
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_tls import TlsPolicy, client_context
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from angaros.transports.smtp_held import OpenTransaction
 
 PARTING = 5.0
-"""Seconds to wait for the end of a turned connection."""
+"""Seconds to wait for the reply to QUIT, and for the end of a turned connection."""
 NO_LIMIT = 86400.0
 """Seconds, for a `connect_timeout` of 0: the system gives up before."""
 RTEF_CONNECT = 0x100
@@ -102,26 +103,45 @@ class SmtpSession:
     proxy_port: int = 0
     used: set[str] = field(default_factory=set)
     limits: dict[str, int] = field(default_factory=dict)
+    may_pipeline: bool = False
+    """The server has offered it, and options do not forbid it."""
     turned: bool = False
     """The connection came from the other side (ATRN): it is not closed under its feet."""
+    half_close: bool = True
+    """Our side of the connection is closed after QUIT, if its reply is waited for."""
     on_close: Callable[[], None] | None = None
     """Called once, when the connection is closed."""
     open: OpenTransaction | None = None
     """MAIL and RCPT have been said already: for the next transaction."""
+    _ended: bool = False
 
-    def close(self, *, say_quit: bool = True, wait_for_quit: bool = False) -> None:
-        """End it."""
-        if say_quit and not self.stream.closed:  # type: ignore[attr-defined]
-            self.client.quit(wait=wait_for_quit or self.turned)
-        detail = self.client.trace_detail
-        if detail is not None:
-            detail("  SMTP(close)>>")
+    def close(self, *, say_quit: bool = True, wait_for_quit: bool = False, quit_said: bool = False) -> None:
+        """End it. `quit_said`: QUIT went out before, its reply did not come yet."""
+        if self._ended:
+            return
+        self._ended = True
+        trace = self.client.trace
+        wait = PARTING if wait_for_quit or self.turned or trace is not None else 0
+        if not self.stream.closed:  # type: ignore[attr-defined]
+            if quit_said:  # the reply is next to here; a closed socket would answer it with a reset
+                self.client.read_parting(PARTING)
+            elif say_quit:
+                half_close = bool(wait) and self.half_close and not self.turned and self.stream.tls is None
+                self.client.quit(wait=wait, half_close=half_close)
+        if trace is not None:
+            trace.line("  SMTP(close)>>")
+            trace.ended()
         if self.turned:
             self._part()
         self.stream.close()
         if self.on_close is not None:
             told, self.on_close = self.on_close, None
             told()
+
+    def pause(self) -> None:
+        """It is kept for another message."""
+        if self.client.trace is not None:
+            self.client.trace.ended()
 
     def _part(self) -> None:
         """Let the other side, which opened the connection, end it: what it still says must not be answered with a reset."""
@@ -147,6 +167,11 @@ class Opener:
         self.scope = scope
         self.clear = False
         """TLS has failed before: go without."""
+        self.half_close = True
+        """See `SmtpSession`."""
+        self.avoid_tls: tuple[str, ...] = ("hosts_avoid_tls",)
+        """Options that may forbid STARTTLS."""
+        self.trace: ClientTrace | None = None
         avoid = any(
             listed(getattr(self.options, name), name, host, scope) for name in ("hosts_avoid_esmtp", "hosts_avoid_pipelining")
         )
@@ -156,13 +181,13 @@ class Opener:
 
     def open(self) -> SmtpSession:
         """All steps. Raises `SessionFailure` or `SetupError`."""
+        self.trace = self._new_trace()
         turned = self.scope.turned
         stream, proxy = self._connect() if turned is None else (self._take_turned(turned), ("", 0))
-        trace, detail = self._traces()
-        client = SmtpClient(stream, self._timeouts(), trace=trace)
+        client = SmtpClient(stream, self._timeouts(), trace=self.trace)
         session = SmtpSession(client, stream, self.host, self.port, self.plan)
-        session.client.trace_detail = detail
         session.on_close = self.closed
+        session.half_close = self.half_close
         session.proxy_address, session.proxy_port = proxy
         session.tls = turned.tls if turned is not None else None
         session.turned = turned is not None
@@ -192,7 +217,7 @@ class Opener:
     def adopt(self, session: SmtpSession) -> None:
         """A session that a callout has opened is ours: our time-outs, our trace."""
         session.client.timeouts = self._timeouts()
-        session.client.trace, session.client.trace_detail = self._traces()
+        session.client.trace, session.half_close = self._new_trace(), self.half_close
         session.on_close = self.closed
 
     def _timeouts(self) -> Timeouts:
@@ -206,29 +231,34 @@ class Opener:
             raise _connect_failure(SessionFailure("", errno.ECONNREFUSED))
         return stream
 
-    def _traces(self) -> tuple[Callable[[str], None] | None, Callable[[str], None] | None]:
-        """How -bhc and -v show the conversation: main lines, further lines."""
-        log, depth = self.scope.services.log, self.scope.depth + 1
-        if log.debugging("transport", hc=True):
+    def _new_trace(self) -> ClientTrace | None:
+        """For who watches by -v, -d or -bhc."""
+        log, depth = self.scope.services.log, self.scope.depth
+        if not log.debugging("v", hc=True):
+            return None
 
-            def show(text: str) -> None:
-                log.debug("transport", text, hc=True, indent=depth)
+        def shown(selector: str, depth: int = 0) -> Callable[[str], None]:
+            return lambda text: log.debug(selector, text, hc=True, indent=depth)
 
-            return show, show
-        if log.debugging("v"):
-            return (lambda text: log.debug("v", text)), None
-        return None, None
+        detail = shown("transport", depth) if log.debugging("transport", hc=True) else None
+        return ClientTrace(shown("v", depth), detail, shown("v"))
 
-    def _show_connect(self, outcome: str) -> None:
-        trace, detail = self._traces()
-        if trace is None:
+    def _show_connecting(self, source: tuple[str, int] | None) -> None:
+        if self.trace is None:
             return
-        text = f"Connecting to {self.host.name} [{self.host.address}]:{self.port} ..."
-        if detail is None:
-            trace(f"{text} {outcome}")
-        else:
-            trace(text)
-            detail(outcome)
+        usual = default_port(self.instance, self.scope)
+        if self.port != usual:
+            self.trace.line(f"Transport port={usual} replaced by host-specific port={self.port}")
+        where = f"{self.host.name} [{self.host.address}]:{self.port}"
+        self.trace.line(f"Connecting to {where}{f' from {source[0]}' if source is not None else ''} ...")
+
+    def _show_not_connected(self, error: OSError, source: tuple[str, int] | None) -> None:
+        if self.trace is None:
+            return
+        if isinstance(error, BindError) and source is not None:
+            self.trace.line(f"unable to bind outgoing SMTP call to {source[0]}: {error.strerror}")
+        self.trace.line(f" sock_connect failed: {error.strerror or error}")
+        self.trace.ended()
 
     def closed(self) -> None:
         """The connection has ended."""
@@ -244,6 +274,7 @@ class Opener:
         timeout = float(self.options.connect_timeout or NO_LIMIT)
         address = source_address(self.instance, self.host, self.scope)
         source = (address, 0) if address else None
+        self._show_connecting(source)
         try:
             if self.options.socks_proxy:
                 proxied = self._connect_by_proxy(timeout, source)
@@ -255,9 +286,10 @@ class Opener:
         except OSError as error:
             if isinstance(error, BindError) and source is not None:
                 self._log(f"bind of [{source[0]}]:{source[1]} failed")
-            self._show_connect(f"failed: {error.strerror}")
+            self._show_not_connected(error, source)
             raise self._not_connected(error) from None
-        self._show_connect("connected")
+        if self.trace is not None:
+            self.trace.line("connected")
         return connected, ("", 0)
 
     def _socket_options(self) -> dict[str, Any]:
@@ -317,6 +349,9 @@ class Opener:
         if not self.plan.on_connect and session.tls is None:
             self._start_tls(session)
         self._read_limits(session)
+        if "PIPELINING" in client.features:
+            avoid = self.options.hosts_avoid_pipelining
+            session.may_pipeline = not listed(avoid, "hosts_avoid_pipelining", self.host, self.scope, shown=True)
         self._authenticate(session)
 
     def _helo(self) -> str:
@@ -352,7 +387,8 @@ class Opener:
             session.startup += "e"
             return
         lmtp = protocol_of(self.options) == "lmtp"
-        avoid = not lmtp and listed(self.options.hosts_avoid_esmtp, "hosts_avoid_esmtp", self.host, self.scope)
+        first = session.tls is None  # once is enough
+        avoid = not lmtp and listed(self.options.hosts_avoid_esmtp, "hosts_avoid_esmtp", self.host, self.scope, shown=first)
         client.hello(session.helo, lmtp=lmtp, avoid_esmtp=avoid)
         if client.esmtp:
             session.startup += "e"
@@ -361,6 +397,9 @@ class Opener:
     def _start_tls(self, session: SmtpSession) -> None:
         client, plan = session.client, self.plan
         offered = "STARTTLS" in client.features
+        if offered and self.trace is not None:
+            for name in self.avoid_tls:
+                show_unset(getattr(self.options, name), name, self.host, self.scope)
         if offered and not self.clear and (plan.allowed or plan.mandatory):
             reply = client.command("STARTTLS")
             if reply.ok:
@@ -443,7 +482,7 @@ class Opener:
     # AUTH.
 
     def _authenticate(self, session: SmtpSession) -> None:
-        require = listed(self.options.hosts_require_auth, "hosts_require_auth", self.host, self.scope)
+        require = listed(self.options.hosts_require_auth, "hosts_require_auth", self.host, self.scope, shown=True)
         if not require and not listed(self.options.hosts_try_auth, "hosts_try_auth", self.host, self.scope):
             return
         if "AUTH" in session.client.features:

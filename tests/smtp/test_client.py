@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from angaros.smtp.client import ClientFailure, SmtpClient, Timeouts
+from angaros.smtp.trace import SUMMARY_LIMIT, ClientTrace
 from angaros.smtp.transaction import Envelope, Features, Transaction, dotted
 from tests.smtp.script import ScriptStream
 
@@ -254,11 +255,119 @@ def test_dots(chunks: list[bytes], wire: bytes) -> None:
     assert b"".join(dotted(chunks)) == wire
 
 
-def test_a_secret_is_not_in_the_trace_nor_in_the_command_log() -> None:
+def watched(script: str) -> tuple[SmtpClient, list[str]]:
     lines: list[str] = []
-    client = SmtpClient(ScriptStream("C: AUTH LOGIN\nS: 334 x\nC: c2VjcmV0\nS: 235 ok"), Timeouts())
-    client.trace = lines.append
+    client = SmtpClient(ScriptStream(script), Timeouts(), trace=ClientTrace(lines.append, None, lines.append))
+    return client, lines
+
+
+def test_a_secret_is_not_in_the_trace() -> None:
+    client, lines = watched("C: AUTH LOGIN\nS: 334 x\nC: c2VjcmV0\nS: 235 ok")
     client.command("AUTH LOGIN", "AUTH LOGIN")
     assert client.command("c2VjcmV0", "AUTH LOGIN", shown="********").ok
-    assert lines == ["  SMTP>> AUTH LOGIN", "  SMTP<< 334 x", "  SMTP>> ********", "  SMTP<< 235 ok"]
-    assert client.command_log == ["AUTH", "334", "********", "235"]
+    client.trace.ended()
+    assert lines == [
+        "  SMTP>> AUTH LOGIN",
+        "  SMTP<< 334 x",
+        "  SMTP>> ********",
+        "  SMTP<< 235 ok",
+        "cmdlog: 'AUTH:334:********:235'",
+    ]
+
+
+PIPELINED = """
+    C: MAIL FROM:<s@x>
+    C: RCPT TO:<a@x>
+    C: DATA
+    S: 250 ok
+    S: 250-fine
+    S: 250 indeed
+    S: 354 go
+    C: Subject: t
+    C:
+    C: hi
+    C: .
+"""
+
+
+def test_marks_of_commands_that_are_written_together() -> None:
+    client, lines = watched(PIPELINED + "C: QUIT\nS: 250 done\nS: 221 bye")
+    transaction = send(client, "a@x", pipelining=True)
+    transaction.used_again = lambda: False
+    transaction.run()
+    client.read_parting(1)
+    client.trace.ended()
+    assert lines == [
+        "  SMTP|> MAIL FROM:<s@x>",
+        "  SMTP|> RCPT TO:<a@x>",
+        "  SMTP>> DATA",
+        "  SMTP<< 250 ok",
+        "  SMTP<< 250-fine",
+        "         250 indeed",
+        "  SMTP<< 354 go",
+        "  SMTP>> (writing message)",
+        "  SMTP+> .",
+        "  SMTP+> QUIT",
+        "  SMTP<< 250 done",
+        "  SMTP<< 221 bye",
+        "cmdlog: 'MAIL|:RCPT|:DATA:250:250-:354:.+:QUIT+:250:221'",
+    ]
+    assert client.stream.log[-1] == b"Subject: t\r\n\r\nhi\r\n.\r\nQUIT\r\n"  # one write
+    assert (transaction.quit_sent, client.written) == (True, 21)
+
+
+def test_bdat_takes_quit_along() -> None:
+    client, lines = watched(
+        "C: MAIL FROM:<s@x>\nC: RCPT TO:<a@x>\nC: BDAT 18 LAST\nC: Subject: t\nC:\nC: hi\nC: QUIT\n"
+        "S: 250 a\nS: 250 b\nS: 250 c\nS: 221 d"
+    )
+    transaction = send(client, "a@x", pipelining=True, chunking=True)
+    transaction.used_again = lambda: False
+    transaction.run()
+    client.read_parting(1)
+    client.trace.ended()
+    assert lines[-1] == "cmdlog: 'MAIL|:RCPT|:BDAT+:QUIT+:250:250:250:221'"
+    assert client.written == 18
+
+
+@pytest.mark.parametrize(
+    ("used_again", "features"),
+    [(True, {"pipelining": True}), (False, {}), (False, {"pipelining": True, "prdr": True}), (None, {"pipelining": True})],
+    ids=["more messages", "no pipelining", "several replies", "not asked"],
+)
+def test_quit_is_not_sent_with_the_data(used_again: bool | None, features: dict[str, bool]) -> None:
+    script = PIPELINED
+    if not features:
+        script = "C: MAIL FROM:<s@x>\nS: 250 a\nC: RCPT TO:<a@x>\nS: 250 b\nC: DATA\nS: 354 c\nC: Subject: t\nC:\nC: hi\nC: ."
+    client = SmtpClient(ScriptStream(script + "\nS: 250 done"), Timeouts())
+    transaction = send(client, "a@x", **features)
+    transaction.used_again = None if used_again is None else lambda: used_again
+    transaction.run()
+    assert not transaction.quit_sent and transaction.clean
+
+
+def test_recipients_are_asked_about_in_batches() -> None:
+    """A server need not hold thousands of replies back before we read the first."""
+    rcpts = [f"r{number}@x" for number in range(150)]
+    batches = ["C: MAIL FROM:<s@x>", *(f"C: RCPT TO:<{one}>" for one in rcpts[:101]), *["S: 250 ok"] * 102]
+    batches += [*(f"C: RCPT TO:<{one}>" for one in rcpts[101:]), "C: DATA", *["S: 250 ok"] * 49, "S: 354 go"]
+    client = SmtpClient(ScriptStream("\n".join([*batches, "C: Subject: t", "C:", "C: hi", "C: .", "S: 250 ok"])), Timeouts())
+    send(client, *rcpts, pipelining=True).run()
+    assert [data.count(b"RCPT") for data in client.stream.log] == [101, 49, 0]
+
+
+@pytest.mark.parametrize(("end", "why"), [("CLOSE:", "closed"), ("TIMEOUT:", "Connection timed out")])
+def test_why_nothing_can_be_read(end: str, why: str) -> None:
+    client, lines = watched(f"C: NOOP\n{end}")
+    with pytest.raises(ClientFailure):
+        client.command("NOOP")
+    assert lines[-1] == f"  SMTP({why})<<"
+
+
+def test_a_summary_has_a_limit() -> None:
+    client, lines = watched("")
+    for _ in range(1000):
+        client.trace.replied("250", several=False)
+    client.trace.ended()
+    shown, notice = lines[-1].split("\n")
+    assert (len(shown), notice) == (SUMMARY_LIMIT, "**** debug string too long - truncated ****")

@@ -68,7 +68,7 @@ def _converse(plan: LmtpPlan, stream: BlockingStream, fd: int) -> DeliveryResult
         client.hello(plan.helo, lmtp=True)
     except ClientFailure as failure:
         if failure.reply is not None:
-            client.quit(wait=True)
+            client.quit(wait=plan.timeout)
         return _failed(failure, "")
     quota = " IGNOREQUOTA" if plan.ignore_quota and "IGNOREQUOTA" in client.features else ""
     recipients = [(f"RCPT TO:<{address}>{quota}", f"RCPT TO:<{address}>") for address in plan.recipients]
@@ -78,12 +78,12 @@ def _converse(plan: LmtpPlan, stream: BlockingStream, fd: int) -> DeliveryResult
         transaction.run()
     except ClientFailure as failure:
         if failure.reply is not None:
-            client.quit(wait=True)
+            client.quit(wait=plan.timeout)
         result = _failed(failure, transaction.stage)
         if any(outcome.status in (DONE, FAILED) for outcome in transaction.outcomes):
             result.detail["outcomes"] = _outcomes(transaction, result)
         return result
-    client.quit(wait=True)
+    client.quit(wait=plan.timeout)
     result = DeliveryResult("defer", message="no reply", basic_errno=-1)
     result.detail["outcomes"] = _outcomes(transaction, result)
     return result
