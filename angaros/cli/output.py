@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+
+PIECE = 1 << 16
+"""Octets that `write_all` gathers: a pipe takes as much."""
 
 
 def write(text: str) -> None:
@@ -15,6 +19,21 @@ def write(text: str) -> None:
         out.flush()
         buffer.write(text.encode("latin-1", "replace"))
     out.flush()
+
+
+def write_all(texts: Iterable[str]) -> None:
+    """A long output: the first text at once, the others in large pieces."""
+    held: list[str] = []
+    size, limit = 0, 0
+    for text in texts:
+        held.append(text)
+        size += len(text)
+        if size > limit:
+            write("".join(held))
+            held.clear()
+            size, limit = 0, PIECE
+    if held:
+        write("".join(held))
 
 
 def write_line(text: str) -> None:

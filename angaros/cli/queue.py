@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from angaros.cli.context import Context
-from angaros.cli.output import write
+from angaros.cli.output import write, write_all
 from angaros.model.errors import AngarosError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def list_queue(context: Context) -> int:
     """-bp and its forms."""
     from angaros.daemon.privilege import become_root
-    from angaros.spool.queue import Listing, list_queue
+    from angaros.spool.listing import Listing, list_queue
 
     call, store = context.call, context.services.store
     become_root()
@@ -25,8 +25,7 @@ def list_queue(context: Context) -> int:
     if call.queue_list == "c":
         write(f"{store.count(queue_name)}\n")
         return 0
-    for text in list_queue(store, Listing.of(call.queue_list), context.services.clock.now(), call.arguments, queue_name):
-        write(text)
+    write_all(list_queue(store, Listing.of(call.queue_list), context.services.clock.now(), call.arguments, queue_name))
     return 0
 
 

@@ -18,10 +18,10 @@ from angaros.delivery.deliver import deliver_message
 from angaros.delivery.options import DeliverOptions, DeliverStatus
 from angaros.model.errors import AngarosError
 from angaros.model.interfaces import Services
-from angaros.model.message import Message
 from angaros.model.queue_run import QueueRun
 from angaros.model.turned import Turned
 from angaros.routers.address import new_delivery
+from angaros.spool.glance import glance
 
 CONCURRENCY = 200
 """Messages of one run that a daemon has in hand at a time: each holds a lock, a greenlet and a few kilobytes."""
@@ -136,17 +136,20 @@ class _Run:
         request = self.request
         if not (request.first_only or self.recipient_test or self.sender_test):
             return True
+        store = self.services.store
         try:
-            message: Message = self.services.store.load(message_id, None, request.queue_name)
+            directory = store.find(message_id, request.queue_name)
+            if directory is None:
+                return False
+            found = glance(directory, message_id)
         except (AngarosError, OSError):
             return False
-        if request.first_only and not message.deliver_firsttime:
+        if request.first_only and not found.first_time:
             return False
-        if self.sender_test is not None and not self.sender_test.search(message.sender_address):
+        if self.sender_test is not None and not self.sender_test.search(found.sender):
             return False
         return self.recipient_test is None or any(
-            self.recipient_test.search(recipient.address) and new_delivery(recipient.address).unique not in message.non_recipients
-            for recipient in message.recipients
+            self.recipient_test.search(address) and new_delivery(address).unique not in found.done for address in found.recipients
         )
 
     def _deliver(self, message_id: str) -> None:

@@ -16,6 +16,8 @@ ID_LENGTH = 23
 OLD_ID_LENGTH = 16
 _ID = re.compile(r"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{11}-[0-9A-Za-z]{4}|[0-9A-Za-z]{6}-[0-9A-Za-z]{2})")
 
+_is_id = _ID.fullmatch
+
 
 def base62(value: int, width: int) -> str:
     """`value` in base 62 with leading zeros."""
@@ -36,7 +38,7 @@ def from_base62(text: str) -> int:
 
 def is_message_id(text: str) -> bool:
     """Whether `text` looks like a message id, old form or new."""
-    return _ID.fullmatch(text) is not None
+    return _is_id(text) is not None
 
 
 def id_time(message_id: str) -> int:

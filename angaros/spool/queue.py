@@ -1,4 +1,4 @@
-"""Looking at the queue and changing messages in it: `-bp...`, `-M...` (Exim spec 5.3).
+"""Looking at messages in the queue and changing them: `-M...` (Exim spec 5.3). See `spool.listing` for `-bp`.
 
 Texts on the standard output are Exim's. Permissions that concern the whole command are the command line's affair; here is only
 the rule that anybody may remove a message that they submitted themselves.
@@ -7,16 +7,15 @@ the rule that anybody may remove a message that they submitted themselves.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from angaros.logs.times import tod_log
 from angaros.model.message import Message, Recipient
 from angaros.spool.codec import SpoolFormatError
 from angaros.spool.locks import SpoolLock
-from angaros.spool.store import QueueEntry, Store
+from angaros.spool.store import Store
 
 if TYPE_CHECKING:
     from angaros.model.interfaces import Clock, Log
@@ -24,109 +23,6 @@ if TYPE_CHECKING:
 Write = Callable[[str], None]
 Extract = Callable[[str], tuple[str, str]]
 """Takes an address; returns the qualified, cleaned address and "", or "" and the error."""
-
-
-# --- Listing -----------------------------------------------------------------------------------------------------------
-
-
-def age_text(seconds: float) -> str:
-    """Age of a message in four columns: `25m`, `3h`, `12d`."""
-    minutes = max(0, int(seconds)) // 60
-    if minutes <= 90:
-        return f"{minutes:2d}m "
-    hours = (minutes + 30) // 60
-    if hours <= 72:
-        return f"{hours:2d}h "
-    return f"{(hours + 12) // 24:2d}d "
-
-
-def size_text(size: int) -> str:
-    """A size in five columns: `  252`, ` 2.9K`, `  31K`, ` 4.0M`."""
-    if size == 0:
-        return "     "
-    if size < 1024:
-        return f"{size:5d}"
-    if size < 10 * 1024:
-        return f"{size / 1024:4.1f}K"
-    if size < 1024 * 1024:
-        return f"{(size + 512) // 1024:4d}K"
-    if size < 10 * 1024 * 1024:
-        return f"{size / (1024 * 1024):4.1f}M"
-    return f"{(size + 512 * 1024) // (1024 * 1024):4d}M"
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Which form of `-bp`: its letters are a, c, i, r, u."""
-
-    delivered_children: bool = False
-    """a: generated addresses that are done, flagged `+D`."""
-    only_undelivered: bool = False
-    """u"""
-    unsorted: bool = False
-    """r"""
-    only_ids: bool = False
-    """i"""
-
-    @classmethod
-    def of(cls, letters: str) -> Listing:
-        """From the letters after `-bp`."""
-        return cls("a" in letters, "u" in letters, "r" in letters, "i" in letters)
-
-
-def select(store: Store, ids: Iterable[str], queue_name: str, unsorted: bool) -> list[QueueEntry]:
-    """The whole queue, or the given messages of it."""
-    wanted = list(ids)
-    if not wanted:
-        return store.scan(queue_name, ordered=not unsorted)
-    found = ((one, store.find(one, queue_name)) for one in wanted)
-    return [QueueEntry(one, queue_name, directory) for one, directory in found if directory is not None]
-
-
-def list_queue(store: Store, form: Listing, now: float, ids: Iterable[str] = (), queue_name: str = "") -> Iterator[str]:
-    """The text of `-bp`, a message at a time."""
-    for entry in select(store, ids, queue_name, form.unsorted):
-        if form.only_ids:
-            yield entry.message_id + "\n"
-            continue
-        text = _list_message(store, entry, form, now)
-        if text:
-            yield text
-
-
-def _list_message(store: Store, entry: QueueEntry, form: Listing, now: float) -> str:
-    try:
-        message = store.load(entry.message_id, queue_name=entry.queue_name, with_headers=False)
-    except SpoolFormatError as error:
-        return f"      {entry.message_id}\n    *** spool format error: size={error.size} ***\n\n"
-    except OSError as error:
-        if not os.path.exists(entry.header_path) or not os.path.exists(f"{entry.directory}/{entry.message_id}-D"):
-            return ""  # delivered meanwhile
-        return f"      {entry.message_id}\n    *** spool read error: {error.strerror} ***\n\n"
-    out = [
-        age_text(now - message.received_time),
-        size_text(message.message_size),
-        f" {entry.message_id} <{message.sender_address}>",
-    ]
-    if message.sender_set_untrusted:
-        out.append(f" ({message.session.originator_login})")
-    out.append(" *** frozen ***" if message.frozen else "")
-    if message.extensions is not None and message.extensions.release > now:
-        out.append(f" *** held until {tod_log(message.extensions.release)} ***")
-    out.append("\n")
-    done = message.non_recipients
-    for one in message.recipients:
-        delivered = one.address in done
-        if not (delivered and form.only_undelivered):
-            out.append(f"        {'D' if delivered else ' '} {one.address}\n")
-    if form.delivered_children:
-        top = {one.address for one in message.recipients}
-        out.extend(f"       +D {address}\n" for address in sorted(done - top))
-    out.append("\n")
-    return "".join(out)
-
-
-# --- Changing ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

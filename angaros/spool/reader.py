@@ -141,7 +141,7 @@ class _Reader:
 
     def _read_recipients(self, line: str) -> None:
         for _ in range(int(line)):
-            self.message.recipients.append(_recipient(self._line()))
+            self.message.recipients.append(read_recipient(self._line()))
         if self._line():
             raise ValueError("end of envelope")
 
@@ -168,7 +168,7 @@ class _Reader:
         self.message.message_size = size
 
 
-def _recipient(line: str) -> Recipient:
+def read_recipient(line: str) -> Recipient:
     """One recipient line, with the fields after the address read from its end."""
     before, mark, flag_text = line.rpartition("#")
     if not mark or not flag_text.isdigit() or not before[-1:].isdigit():

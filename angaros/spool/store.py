@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from angaros.model.extensions import SPOOL_NAME
 from angaros.model.message import Message
@@ -85,8 +85,7 @@ class StoreSettings:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class QueueEntry:
+class QueueEntry(NamedTuple):
     """A message found in the spool by name."""
 
     message_id: str
@@ -379,7 +378,8 @@ class Store:
 
     def count(self, queue_name: str = "") -> int:
         """How many messages the queue has."""
-        return len(self.scan(queue_name, ordered=False))
+        top = f"{self.base(queue_name)}/input"
+        return sum(name[-2:] == "-H" and is_message_id(name[:-2]) for _, names in _all_directories(top) for name in names)
 
     def queue_names(self) -> list[str]:
         """Named queues that have a directory."""

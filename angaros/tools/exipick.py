@@ -15,7 +15,7 @@ from angaros.model.message import Message
 from angaros.regex import Regex, RegexError
 from angaros.spool.codec import SpoolFormatError
 from angaros.spool.ids import is_message_id
-from angaros.spool.queue import age_text, size_text
+from angaros.spool.listing import age_text, size_text
 from angaros.tools.exipick_vars import EACH, VARIABLES, delivered, load, undelivered, value
 from angaros.tools.program import ToolError, complain, finish, long_options, settings, write
 
@@ -226,59 +226,76 @@ def _place(options: dict[str, str]) -> str:
     if not spool:
         config = options.get("C", options.get("config", ""))
         spool = settings(["spool_directory"], ["-C", config] if config else [], options.get("E", "")).get("spool_directory", "")
-    queue = options.get("queue", options.get("G", ""))
+    queue = queue_of(options)
     return f"{spool}/{queue}/{name}" if queue else f"{spool}/{name}"
 
 
-def find(base: str) -> Iterator[tuple[str, str]]:
-    """Directory and id of each message, split spool or not."""
+Place = tuple[str, str]
+"""Directory and id of a message."""
+
+
+def find(base: str) -> Iterator[Place]:
+    """All messages, split spool or not."""
     try:
-        names = sorted(os.listdir(base))
+        names = os.listdir(base)
     except OSError as error:
         raise ToolError(f"Couldn't opendir {base}: {error.strerror}") from error
     for name in names:
         if len(name) == 1 and os.path.isdir(f"{base}/{name}"):
             yield from find(f"{base}/{name}")
-        elif name.endswith("-H") and is_message_id(name[:-2]):
+        elif name[-2:] == "-H" and is_message_id(name[:-2]):
             yield base, name[:-2]
 
 
-def _messages(options: dict[str, str]) -> Iterator[Message]:
-    base = _place(options)
-    wanted: set[str] | None = None
+def _places(options: dict[str, str]) -> list[Place]:
+    """Where the messages are that may be chosen, in the order of the queue."""
+    places = list(find(_place(options)))
     if "thaw" in options:
         try:
             with open(options["thaw"], encoding="ascii") as file:
                 wanted = {line.strip() for line in file}
         except (OSError, UnicodeDecodeError) as error:
             raise ToolError(f"exipick: can't read {options['thaw']}: {error}") from error
-    for directory, message_id in find(base):
-        if wanted is not None and message_id not in wanted:
-            continue
+        places = [place for place in places if place[1] in wanted]
+    if "random" in options:
+        random.shuffle(places)
+    elif not any(one in options for one in ("unsorted", "bpr", "bpra", "bpru")):
+        places.sort(key=lambda place: place[1])
+    if "reverse" in options or "R" in options:
+        places.reverse()
+    return places
+
+
+def _messages(places: Iterable[Place], queue_name: str) -> Iterator[Message]:
+    for directory, message_id in places:
         try:
-            yield load(directory, message_id, options.get("queue", options.get("G", "")))
+            yield load(directory, message_id, queue_name)
         except FileNotFoundError:
             continue  # delivered meanwhile
         except (OSError, SpoolFormatError) as error:
             complain(f"exipick: {message_id}: {error}")
 
 
-def _order(found: list[Message], pick: Pick) -> None:
+def _in_order(found: Iterable[Message], pick: Pick) -> Iterator[Message]:
+    """As --sort asks. Only the ranks are kept meanwhile, and the chosen messages read again: a queue may be long."""
     options = pick.options
-    if "sort" in options:
-        names = options["sort"].split(",")
+    if "sort" not in options:
+        yield from found
+        return
+    names = options["sort"].split(",")
 
-        def rank(message: Message) -> list[tuple[float, str]]:
-            texts = [value(message, name.lstrip("$"), pick.now) for name in names]
-            return [(float(text) if _NUMBER.fullmatch(text) else 0.0, text) for text in texts]
+    def rank(message: Message) -> list[tuple[float, str]]:
+        texts = [value(message, name.lstrip("$"), pick.now) for name in names]
+        return [(float(text) if _NUMBER.fullmatch(text) else 0.0, text) for text in texts]
 
-        found.sort(key=rank)
-    elif "random" in options:
-        random.shuffle(found)
-    elif not any(one in options for one in ("unsorted", "bpr", "bpra", "bpru")):
-        found.sort(key=lambda message: message.id)
-    if "reverse" in options or "R" in options:
-        found.reverse()
+    ranks = [(rank(message), (os.path.dirname(message.body_path), message.id)) for message in found]
+    ranks.sort(key=lambda one: one[0], reverse="reverse" in options or "R" in options)
+    yield from _messages((place for _, place in ranks), queue_of(options))
+
+
+def queue_of(options: dict[str, str]) -> str:
+    """The named queue that is asked for."""
+    return options.get("queue", options.get("G", ""))
 
 
 def _run() -> int:
@@ -294,22 +311,25 @@ def _run() -> int:
     pick = Pick(options, _criteria(pairs, texts), time.time(), names)
     if "show-rules" in options:
         write("".join(f"{one.rule()}\n" for one in pick.criteria))
-    everything = list(_messages(options))
-    found = [message for message in everything if pick.fits(message)]
+    places = _places(options)
     if "freeze" in options:
         with open(options["freeze"], "w", encoding="ascii") as file:
-            file.writelines(f"{message.id}\n" for message in everything)
+            file.writelines(f"{message_id}\n" for _, message_id in places)
+    _report(filter(pick.fits, _messages(places, queue_of(options))), pick, len(places))
+    return 0
+
+
+def _report(found: Iterable[Message], pick: Pick, everything: int) -> None:
+    options = pick.options
     if "c" in options:
-        write(f"{len(found)} matches out of {len(everything)} messages\n")
+        write(f"{sum(1 for _ in found)} matches out of {everything} messages\n")
     elif "bpc" in options:
-        write(f"{len(found)}\n")
+        write(f"{sum(1 for _ in found)}\n")
     elif "size" in options:
         write(f"{sum(message.message_size for message in found)}\n")
     else:
-        _order(found, pick)
-        for message in found:
+        for message in _in_order(found, pick):
             write(pick.show(message))
-    return 0
 
 
 def main() -> int:

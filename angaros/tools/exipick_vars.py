@@ -12,7 +12,7 @@ from contextlib import suppress
 from angaros.model.message import Message
 from angaros.spool.codec import read_header
 from angaros.spool.journal import Journal
-from angaros.spool.queue import size_text
+from angaros.spool.listing import size_text
 
 
 def load(directory: str, message_id: str, queue_name: str = "") -> Message:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from angaros.regex import Regex, RegexError
 from angaros.spool.ids import id_time
-from angaros.tools.program import ToolError, call_exim, complain, finish, write
+from angaros.tools.program import ToolError, complain, finish, reading_exim, write
 
 HELP = """Exim message queue display utility.
 
@@ -42,6 +42,8 @@ HEAD = re.compile(
     r"^\s*(?P<age>\d+[mhdw])\s+(?P<size>\d[\d.]*[KM]?)?\s+(?P<id>[0-9A-Za-z]{6}-\w{6,11}-\w{2,4})\s+(?P<sender><.*?>)"
     r"(?P<login> \([^)]*\))?(?P<frozen> \*\*\* frozen \*\*\*)?(?: \*\*\* held until [-:. 0-9]+ \*\*\*)?\s*$"
 )
+RECIPIENT = " " * 7
+"""How a recipient's line begins; a message's begins with its age."""
 SELECTIONS = "frsyozxG"
 
 
@@ -60,11 +62,11 @@ class Queued:
     """`D ` and `+D ` before those that are done."""
 
 
-def parse_queue(text: str) -> Iterator[Queued]:
-    """Messages in the output of `-bp`."""
+def parse_queue(lines: Iterable[str]) -> Iterator[Queued]:
+    """Messages in the output of `-bp`, as it comes."""
     message: Queued | None = None
-    for line in text.splitlines():
-        match = HEAD.match(line)
+    for line in lines:
+        match = HEAD.match(line) if line[:7] != RECIPIENT else None
         if match:
             if message is not None:
                 yield message
@@ -144,23 +146,34 @@ def _run() -> int:
         return 1
     config = ["-C", options["C"]] if options.get("C") else []
     queue = [f"-qG{options['G']}"] if options.get("G") else []
-    status, text, errors = call_exim([*config, "-bp" if "a" in options else "-bpu", *queue], options.get("E", ""))
-    if errors.strip():
-        complain(errors.strip())
-    if status:
-        return status
-    messages = list(parse_queue(text))
-    selection = Selection(options, time.time())
-    chosen = [one for one in messages if selection.fits(one)]
+    with reading_exim([*config, "-bp" if "a" in options else "-bpu", *queue], options.get("E", "")) as exim:
+        chosen = _Counted(parse_queue(exim.lines))
+        _show(filter(Selection(options, time.time()).fits, chosen), options, chosen)
+    return exim.status
+
+
+class _Counted:
+    """Goes through messages once and knows how many there were."""
+
+    def __init__(self, messages: Iterable[Queued]) -> None:
+        self._messages = messages
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Queued]:
+        for message in self._messages:
+            self.count += 1
+            yield message
+
+
+def _show(found: Iterable[Queued], options: dict[str, str], everything: _Counted) -> None:
+    """A message as soon as it is known, unless the order or the number asks for all."""
     if "c" in options:
-        write(f"{len(chosen)} matches out of {len(messages)} messages\n")
-        return 0
-    if "R" in options:
-        chosen.reverse()
+        matches = sum(1 for _ in found)
+        write(f"{matches} matches out of {everything.count} messages\n")
+        return
     form = next((one for one in "ib" if one in options), "l")
-    for message in chosen:
+    for message in reversed(list(found)) if "R" in options else found:
         write(show(message, form))
-    return 0
 
 
 def main() -> int:

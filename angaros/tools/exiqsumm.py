@@ -105,7 +105,7 @@ def _run() -> int:
         else:
             raise ToolError(USAGE)
     order = next((one for one in reversed(letters) if one in "ac"), "")
-    write(report(parse_queue(sys.stdin.buffer.read().decode("latin-1")), order, frozenset(letters) & frozenset("bfs")))
+    write(report(parse_queue(line.decode("latin-1") for line in sys.stdin.buffer), order, frozenset(letters) & frozenset("bfs")))
     return 0
 
 

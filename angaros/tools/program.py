@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, cast
 
 
@@ -115,6 +117,39 @@ def call_exim(arguments: Sequence[str], path: str = "") -> tuple[int, str, str]:
     except OSError as error:
         raise ToolError(f"can't run {program}: {error.strerror}") from error
     return done.returncode, done.stdout.decode("latin-1"), done.stderr.decode("latin-1")
+
+
+@dataclass(slots=True)
+class Reading:
+    """Output of a program that runs."""
+
+    lines: Iterator[str]
+    status: int = 0
+    """When it has ended."""
+
+
+@contextmanager
+def reading_exim(arguments: Sequence[str], path: str = "") -> Iterator[Reading]:
+    """Run `exim arguments` and read its output a line at a time: it may be long. What it says on standard error is passed on at
+    its end. Raises ToolError when it cannot be run."""
+    import subprocess
+    import tempfile
+
+    program = exim_path(path)
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        except OSError as error:
+            raise ToolError(f"can't run {program}: {error.strerror}") from error
+        with process:
+            assert process.stdout is not None
+            reading = Reading(line.decode("latin-1") for line in process.stdout)
+            yield reading
+        reading.status = process.returncode
+        errors.seek(0)
+        said = errors.read().decode("latin-1").strip()
+        if said:
+            complain(said)
 
 
 def settings(names: Sequence[str], options: Sequence[str] = (), path: str = "") -> dict[str, str]:

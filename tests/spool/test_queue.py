@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from angaros.model.message import Message
-from angaros.spool.queue import Actor, Listing, QueueAdmin, age_text, list_queue, size_text
+from angaros.spool.listing import Listing, age_text, list_queue, size_text
+from angaros.spool.queue import Actor, QueueAdmin
 from angaros.spool.store import Store
 from tests.spool.test_store import Clock, accept, store
 
