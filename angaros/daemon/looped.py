@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -25,9 +26,16 @@ T = TypeVar("T")
 REBUILT = ("dns", "store")
 """Parts that hold the waiter."""
 
+MOST_DESCRIPTORS = 1 << 16
+"""Thousands of connections and messages in delivery; the soft limit is often 1024."""
+
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's, or asyncio's where uvloop is not there."""
+    """uvloop's, or asyncio's where uvloop is not there; with as many descriptors as this process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     try:
         import uvloop
 

@@ -3,8 +3,8 @@
 Laws:
 - Before it reads anything from the network it has become the Exim user for good.
 - To retire: accept nothing more, finish connections, deliveries and queue runs in hand, leave.
-- At most `MAX_DELIVERIES` messages are in delivery at once; up to `MAX_WAITING` more wait in memory, locked; beyond that one
-  stays in the spool for the next queue run. Memory stays bounded, nothing is lost.
+- `delivery.crowd` says how many messages are in delivery at once; up to `MAX_WAITING` more wait in memory, locked; beyond that
+  one stays in the spool for the next queue run. Memory stays bounded, nothing is lost, no slow host holds up the others.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import asyncio
 import gc
 import signal
 import socket
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from angaros.assembly.wiring import Ports, build_services, warm
@@ -29,6 +29,7 @@ from angaros.daemon.looped import new_loop
 from angaros.daemon.privilege import become
 from angaros.daemon.process_info import path_of, write_lines
 from angaros.daemon.shared import CONNECTIONS, DELIVERIES, QUEUE_RUNS, SERIAL, SharedCounters
+from angaros.delivery.crowd import Crowd
 from angaros.model.errors import ExpansionError, PanicError
 from angaros.model.interfaces import Log, Services
 from angaros.model.message import Message
@@ -37,9 +38,10 @@ from angaros.model.scope import Scope
 from angaros.model.session import Session
 from angaros.net.loop import LoopWaiter
 from angaros.net.tls import ContextCache
+from angaros.spool.glance import domains_in_spool
 
 MAX_DELIVERIES = 100
-"""Deliveries at once in one worker. Each holds a greenlet and perhaps a connection; the disk and the peers are the bottleneck."""
+"""Deliveries that make their way, at once in one worker: the disk and the peers are the bottleneck."""
 MAX_WAITING = 1000
 """Accepted messages that wait in memory for their turn."""
 TIDY_INTERVAL = 86400.0
@@ -86,7 +88,11 @@ class Worker:
         self.runs = 0
         self.tidied: dict[str, float] = {}
         """Queue -> when its rubbish was removed."""
-        self.waiting: deque[Callable[[], None]] = deque()
+        services = self.services
+        self.crowd = Crowd(services.clock.monotonic, self._domains, services.run.trying.get, limit=MAX_DELIVERIES)
+        self.held: dict[str, tuple[Message, Any] | None] = {}
+        """What waits or is in delivery: accepted here, with its lock, or None for what a local submission told us of."""
+        self.timer: asyncio.TimerHandle | None = None
         self.activities: dict[object, str] = {}
         """What is in hand, for `exiwhat`."""
 
@@ -122,7 +128,7 @@ class Worker:
 
     def _say_what(self) -> None:
         """SIGUSR1: a line for each thing in hand."""
-        waiting = [f"{len(self.waiting)} messages wait for their delivery"] if self.waiting else []
+        waiting = [f"{self.crowd.waiting} messages wait for their delivery"] if self.crowd.waiting else []
         write_lines(path_of(self.place.config), [*self.activities.values(), *waiting] or ["worker: nothing in hand"])
 
     def _report(self, error: BaseException) -> None:
@@ -156,18 +162,7 @@ class Worker:
         message = hear(self.place.notifier)
         if message is None or not isinstance(message.get("deliver"), str):
             return
-        self.deliveries += 1
-        self.waiter.spawn(lambda: self._deliver_id(message["deliver"]))
-
-    def _deliver_id(self, message_id: str) -> None:
-        from angaros.delivery.deliver import deliver_message
-        from angaros.delivery.options import DeliverOptions
-
-        try:
-            deliver_message(self.services, message_id, DeliverOptions(immediate=True))
-        finally:
-            self.deliveries -= 1
-            self._leave_if_done()
+        self._begin(message["deliver"], None)
 
     def retire(self) -> None:
         """Accept nothing more; leave when nothing is in hand."""
@@ -180,7 +175,7 @@ class Worker:
             self._leave_if_done()
 
     def _leave_if_done(self) -> None:
-        if self.retiring and not (self.connections or self.deliveries or self.runs or self.waiting):
+        if self.retiring and not (self.connections or self.deliveries or self.runs or self.held):
             self.loop.stop()
 
     # --- Connections --------------------------------------------------------------------------------------------------
@@ -227,30 +222,56 @@ class Worker:
         """A message was accepted and is safe on disk: deliver it, now or in turn."""
         if foreground:
             self._deliver(message, lock)
-        elif self.deliveries < MAX_DELIVERIES:
-            self._spawn_delivery(message, lock)
-        elif len(self.waiting) < MAX_WAITING:
-            self.waiting.append(lambda: self._spawn_delivery(message, lock))
-        else:
+        elif not self._begin(message.id, (message, lock)):
             lock.release()
             if message.effects.open_transaction is not None:
                 from angaros.transports.smtp_held import release
 
                 release(message)
 
-    def _spawn_delivery(self, message: Message, lock: Any) -> None:
-        self.deliveries += 1
-        self.place.counters.add(self.place.slot, DELIVERIES)
-        self.waiter.spawn(lambda: self._background(message, lock))
+    def _begin(self, message_id: str, held: tuple[Message, Any] | None) -> bool:
+        """Deliver it now or in turn; False when too many wait, or it is in hand already."""
+        if self.crowd.waiting >= MAX_WAITING or message_id in self.held:
+            return False
+        self.held[message_id] = held
+        self.crowd.add([message_id])
+        self._start_more()
+        return True
 
-    def _background(self, message: Message, lock: Any) -> None:
+    def _start_more(self) -> None:
+        """As many deliveries as may begin; look again when some of them have become slow."""
+        while (message_id := self.crowd.take()) is not None:
+            self.deliveries += 1
+            self.place.counters.add(self.place.slot, DELIVERIES)
+            self.waiter.spawn(partial(self._background, message_id))
+        pause = self.crowd.pause()
+        if pause is not None and self.timer is None:
+            self.timer = self.loop.call_later(pause, self._look_again)
+
+    def _look_again(self) -> None:
+        self.timer = None
+        self._start_more()
+
+    def _domains(self, message_id: str) -> Collection[str]:
+        """Of the recipients of a message that waits or is in delivery."""
+        held = self.held.get(message_id)
+        if held is not None:
+            return {recipient.address.rpartition("@")[2].lower() for recipient in held[0].recipients}
+        return domains_in_spool(self.services.store, message_id)
+
+    def _background(self, message_id: str) -> None:
+        held = self.held[message_id]
         try:
-            self._deliver(message, lock)
+            if held is not None:
+                self._deliver(*held)
+            else:
+                self._deliver_id(message_id)
         finally:
+            self.crowd.done(message_id)
+            del self.held[message_id]
             self.deliveries -= 1
             self.place.counters.add(self.place.slot, DELIVERIES, -1)
-            if self.waiting:
-                self.waiting.popleft()()
+            self._start_more()
             self._leave_if_done()
 
     def _deliver(self, message: Message, lock: Any) -> None:
@@ -261,6 +282,12 @@ class Worker:
             deliver_held(self.services, message, lock)
         finally:
             self.activities.pop(message.id, None)
+
+    def _deliver_id(self, message_id: str) -> None:
+        from angaros.delivery.deliver import deliver_message
+        from angaros.delivery.options import DeliverOptions
+
+        deliver_message(self.services, message_id, DeliverOptions(immediate=True))
 
     # --- Queue runs ---------------------------------------------------------------------------------------------------
 

@@ -1,19 +1,20 @@
 """Queue runs: every message of a queue is tried once. Exim spec 5.3 (-q, -R, -S), 14.
 
 Laws:
-- On the command line messages are delivered one after the other in this process; in a daemon up to CONCURRENCY at a time, so that
-  one slow host does not hold up the others.
+- On a loop messages are delivered side by side, so that no slow host holds up the others (`delivery.crowd`); without one, in test
+  mode or with `queue_run_in_order`, one after the other.
 - The queue is read as names; a message is opened when its turn comes. Memory does not grow with the queue beyond that.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import re
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
+from angaros.delivery.crowd import Crowd, work_through
 from angaros.delivery.deliver import deliver_message
 from angaros.delivery.options import DeliverOptions, DeliverStatus
 from angaros.model.errors import AngarosError
@@ -21,10 +22,7 @@ from angaros.model.interfaces import Services
 from angaros.model.queue_run import QueueRun
 from angaros.model.turned import Turned
 from angaros.routers.address import new_delivery
-from angaros.spool.glance import glance
-
-CONCURRENCY = 200
-"""Messages of one run that a daemon has in hand at a time: each holds a lock, a greenlet and a few kilobytes."""
+from angaros.spool.glance import domains_in_spool, glance
 
 
 def describe(request: QueueRun) -> str:
@@ -76,7 +74,6 @@ class _Run:
         self.request = request
         self.first_pass = first_pass
         self.turned = turned
-        self.waiting: deque[str] = deque()
         self.abandoned = False
         self.selected = 0
         self.recipient_test = _selector(request.select_recipient, request.select_recipient_regex)
@@ -86,22 +83,27 @@ class _Run:
         """Deliver."""
         main = self.services.config.main
         ordered = main.queue_run_in_order or self.services.harness is not None
-        self.waiting.extend(self._within(entry.message_id for entry in self._entries(ordered)))
-        workers = 1 if main.queue_run_in_order or self.turned is not None else CONCURRENCY
-        workers = min(workers, len(self.waiting))
-        if workers:
-            self.services.waiter.gather([self._work] * workers, workers)
+        ids = self._within(entry.message_id for entry in self._entries(ordered))
+        one_by_one = main.queue_run_in_order or self.turned is not None
+        if one_by_one or not hasattr(self.services.waiter, "start"):
+            for message_id in ids:
+                self._work(message_id)
+            return
+        services = self.services
+        crowd = Crowd(services.clock.monotonic, self._domains, services.run.trying.get)
+        crowd.add(ids)
+        work_through(crowd, self._work, services.waiter)
 
     def _entries(self, ordered: bool) -> list[Any]:
-        entries: list[Any] = self.services.store.scan(self.request.queue_name, ordered=ordered)
+        return self.services.waiter.in_thread(lambda: self._scan(ordered))  # of a long queue it takes its time
+
+    def _scan(self, ordered: bool) -> list[Any]:
+        main, store = self.services.config.main, self.services.store
+        entries: list[Any] = store.scan(self.request.queue_name, ordered=ordered)
         if not ordered:
-            random = self.services.random
-            for index in range(len(entries) - 1, 0, -1):
-                other = random.below(index + 1)
-                entries[index], entries[other] = entries[other], entries[index]
-        main = self.services.config.main
+            random.Random(self.services.random.below(1 << 32)).shuffle(entries)  # an order that two runs do not share
         if main.mt_priority_advertise_hosts is not None or main.mt_priority_header_hosts is not None:
-            entries.sort(key=lambda entry: -self.services.store.priority(entry))  # RFC 6710 4.1
+            entries.sort(key=lambda entry: -store.priority(entry))  # RFC 6710 4.1
         return entries
 
     def _within(self, ids: Iterable[str]) -> list[str]:
@@ -109,14 +111,14 @@ class _Run:
         start, stop = self.request.start_id, self.request.stop_id
         return [one for one in ids if (not start or one >= start) and (not stop or one <= stop)]
 
-    def _work(self) -> None:
-        """Take messages until there are none."""
-        while self.waiting and not self.abandoned:
-            message_id = self.waiting.popleft()
-            if self._overloaded():
-                return
-            if self._wanted(message_id):
-                self._deliver(message_id)
+    def _domains(self, message_id: str) -> Collection[str]:
+        """Of the recipients that are not done."""
+        return domains_in_spool(self.services.store, message_id, self.request.queue_name)
+
+    def _work(self, message_id: str) -> None:
+        """One message, unless the run has been given up."""
+        if not self.abandoned and not self._overloaded() and self._wanted(message_id):
+            self._deliver(message_id)
 
     def _overloaded(self) -> bool:
         """`deliver_queue_load_max`."""
@@ -136,12 +138,9 @@ class _Run:
         request = self.request
         if not (request.first_only or self.recipient_test or self.sender_test):
             return True
-        store = self.services.store
+        directory = self.services.store.find(message_id, request.queue_name)
         try:
-            directory = store.find(message_id, request.queue_name)
-            if directory is None:
-                return False
-            found = glance(directory, message_id)
+            found = glance(directory or "", message_id)
         except (AngarosError, OSError):
             return False
         if request.first_only and not found.first_time:

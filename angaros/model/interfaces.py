@@ -501,6 +501,8 @@ class RunState:
     """`mua_wrapper`: the delivery went wrong; the exit status says so."""
     deliveries_open: int = 0
     """Deliveries under way, nested ones (of bounces) included."""
+    trying: dict[str, str] = field(default_factory=dict)
+    """Message id -> address of the host that its delivery talks to now."""
 
 
 @dataclass(slots=True)

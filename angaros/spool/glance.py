@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from angaros.spool.journal import Journal
-from angaros.spool.reader import read_header, read_recipient
+from angaros.spool.reader import SpoolFormatError, read_header, read_recipient
+
+if TYPE_CHECKING:
+    from angaros.spool.store import Store
 
 READ_SIZE = 1 << 13
 """Octets of a -H file read at first: few are longer."""
@@ -36,6 +39,19 @@ class Glance(NamedTuple):
     """Of the user who set the sender without being trusted; "" otherwise."""
     release: float = 0.0
     """When it may be delivered at the earliest (RFC 4865)."""
+
+    def pending_domains(self) -> set[str]:
+        """Of the recipients that are not done."""
+        return {one.rpartition("@")[2].lower() for one in self.recipients if one not in self.done}
+
+
+def domains_in_spool(store: Store, message_id: str, queue_name: str = "") -> set[str]:
+    """Of the recipients of a queued message that are not done; none when it is gone or cannot be read."""
+    directory = store.find(message_id, queue_name)
+    try:
+        return glance(directory, message_id).pending_domains() if directory is not None else set()
+    except (SpoolFormatError, OSError):
+        return set()
 
 
 def glance(directory: str, message_id: str) -> Glance:

@@ -43,6 +43,14 @@ class OneHost:
 
     def run(self) -> None:
         """Try to deliver to all pending addresses."""
+        trying, message_id = self.scope.services.run.trying, self.copy.attempt.message.id
+        trying[message_id] = self.host.address
+        try:
+            self._run()
+        finally:
+            trying.pop(message_id, None)
+
+    def _run(self) -> None:
         try:
             plan = policy(self.copy.instance, self.host, self.port, self.scope)
         except DaneError as error:
