@@ -3,8 +3,9 @@
 Laws:
 - Before it reads anything from the network it has become the Exim user for good.
 - To retire: accept nothing more, finish connections, deliveries and queue runs in hand, leave.
-- `delivery.crowd` says how many messages are in delivery at once; up to `MAX_WAITING` more wait in memory, locked; beyond that
-  one stays in the spool for the next queue run. Memory stays bounded, nothing is lost, no slow host holds up the others.
+- `delivery.crowd` says how many messages are in delivery at once; up to `MAX_WAITING` more wait in memory, locked, then
+  up to `MAX_NAMES` as names; beyond that one stays in the spool for the next queue run. Memory stays bounded, nothing is lost, no
+  slow host holds up the others.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ MAX_DELIVERIES = 100
 """Deliveries that make their way, at once in one worker: the disk and the peers are the bottleneck."""
 MAX_WAITING = 1000
 """Accepted messages that wait in memory for their turn."""
+MAX_NAMES = 100_000
+"""Messages of which only the name waits: they are read again."""
 TIDY_INTERVAL = 86400.0
 """Seconds between removals of unfinished spool files; they harm nothing but room."""
 
@@ -90,8 +93,8 @@ class Worker:
         """Queue -> when its rubbish was removed."""
         services = self.services
         self.crowd = Crowd(services.clock.monotonic, self._domains, services.run.trying.get, limit=MAX_DELIVERIES)
-        self.held: dict[str, tuple[Message, Any] | None] = {}
-        """What waits or is in delivery: accepted here, with its lock, or None for what a local submission told us of."""
+        self.held: dict[str, tuple[Message, Any] | str] = {}
+        """What waits or is in delivery: a message with its lock, or the queue that one is to be read from."""
         self.timer: asyncio.TimerHandle | None = None
         self.activities: dict[object, str] = {}
         """What is in hand, for `exiwhat`."""
@@ -162,7 +165,7 @@ class Worker:
         message = hear(self.place.notifier)
         if message is None or not isinstance(message.get("deliver"), str):
             return
-        self._begin(message["deliver"], None)
+        self._begin(message["deliver"], str(message.get("queue", "")))
 
     def retire(self) -> None:
         """Accept nothing more; leave when nothing is in hand."""
@@ -222,16 +225,17 @@ class Worker:
         """A message was accepted and is safe on disk: deliver it, now or in turn."""
         if foreground:
             self._deliver(message, lock)
-        elif not self._begin(message.id, (message, lock)):
+        elif self.crowd.waiting >= MAX_WAITING or not self._begin(message.id, (message, lock)):
             lock.release()
             if message.effects.open_transaction is not None:
                 from angaros.transports.smtp_held import release
 
                 release(message)
+            self._begin(message.id, message.queue_name)
 
-    def _begin(self, message_id: str, held: tuple[Message, Any] | None) -> bool:
+    def _begin(self, message_id: str, held: tuple[Message, Any] | str) -> bool:
         """Deliver it now or in turn; False when too many wait, or it is in hand already."""
-        if self.crowd.waiting >= MAX_WAITING or message_id in self.held:
+        if self.crowd.waiting >= MAX_NAMES or message_id in self.held:
             return False
         self.held[message_id] = held
         self.crowd.add([message_id])
@@ -254,18 +258,18 @@ class Worker:
 
     def _domains(self, message_id: str) -> Collection[str]:
         """Of the recipients of a message that waits or is in delivery."""
-        held = self.held.get(message_id)
-        if held is not None:
-            return {recipient.address.rpartition("@")[2].lower() for recipient in held[0].recipients}
-        return domains_in_spool(self.services.store, message_id)
+        held = self.held[message_id]
+        if isinstance(held, str):
+            return domains_in_spool(self.services.store, message_id, held)
+        return {recipient.address.rpartition("@")[2].lower() for recipient in held[0].recipients}
 
     def _background(self, message_id: str) -> None:
         held = self.held[message_id]
         try:
-            if held is not None:
-                self._deliver(*held)
+            if isinstance(held, str):
+                self._deliver_from(held, message_id)
             else:
-                self._deliver_id(message_id)
+                self._deliver(*held)
         finally:
             self.crowd.done(message_id)
             del self.held[message_id]
@@ -283,11 +287,12 @@ class Worker:
         finally:
             self.activities.pop(message.id, None)
 
-    def _deliver_id(self, message_id: str) -> None:
+    def _deliver_from(self, queue_name: str, message_id: str) -> None:
         from angaros.delivery.deliver import deliver_message
         from angaros.delivery.options import DeliverOptions
 
-        deliver_message(self.services, message_id, DeliverOptions(immediate=True))
+        if self.services.store.exists(message_id, queue_name):  # else a queue run was quicker
+            deliver_message(self.services, message_id, DeliverOptions(immediate=True), queue_name=queue_name)
 
     # --- Queue runs ---------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,12 +189,12 @@ def world() -> Iterator[World]:
         os._exit(77)
 
 
-def wait_for(condition: object, seconds: float, what: str) -> None:
-    """Until `condition()` is true; fails after `seconds`."""
+def wait_for(condition: object, seconds: float, what: str | Callable[[], str]) -> None:
+    """Until `condition()` is true; fails after `seconds`, and says what was waited for."""
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s in vain for {what}")
+            raise AssertionError(f"waited {seconds} s in vain for {what() if callable(what) else what}")
         time.sleep(0.05)
 
 
