@@ -305,6 +305,9 @@ class MainOptions(Options):
     mt_priority_max: str = string(
         "${if def:sender_host_authenticated {9}{0}}", "Highest priority that MAIL may ask for", expanded=True, since="angaros"
     )
+    mta_sts_verify_certificates: str = string(
+        "system", "CA bundle for the web servers that MTA-STS policies come from", expanded=True, since="angaros"
+    )
     mua_wrapper: bool = boolean(False, "Act as a synchronous non-queueing submission client")
     mysql_servers: str | None = string(None, "Connection details for MySQL lookups", items="string", since="3.03")
     never_users: str | None = string(None, "Accounts under which no delivery may run", kind=UID_LIST, expanded=True)
@@ -487,10 +490,17 @@ class MainOptions(Options):
         None, "Tls-on-connect clients sent the banner before handshake completes", items="host", expanded=True, since="4.99"
     )
     tls_eccurve: str = string("auto", "EC groups for server key exchange", items="string", expanded=True, since="4.86")
+    tls_ocsp_fetch: bool = boolean(False, "Get OCSP responses to staple from the CA's responder", since="angaros")
     tls_ocsp_file: str | None = string(None, "Stapled OCSP response file(s)", expanded=True, since="4.80 if experimental_ocsp")
     tls_on_connect_ports: str | None = string(None, "Ports with implicit TLS", items="string", since="4.43")
     tls_privatekey: str | None = string(None, "Server key file(s)", items="string", expanded=True, since="3.20")
     tls_remember_esmtp: bool = boolean(False, "Remember EHLO across STARTTLS (broken clients)")
+    tls_report_exclude: str | None = string(
+        None, "Domains about which and to which no TLS reports go", items="domain", expanded=True, since="angaros"
+    )
+    tls_report_org: str | None = string(None, "Our name in TLS reports", expanded=True, since="angaros")
+    tls_report_sender: str | None = string(None, "From address of TLS reports", expanded=True, since="angaros")
+    tls_reports: bool = boolean(False, "Collect results of outgoing TLS and send daily reports", since="angaros")
     tls_require_ciphers: str | None = string(None, "Permitted inbound cipher suites", expanded=True)
     tls_required_header: bool = boolean(
         False,

@@ -264,6 +264,9 @@ class SmtpOptions(TransportOptions):
     hosts_require_dane: str | None = string(
         None, "Peers where DANE must succeed", items="host", expanded=True, since="4.91 (4.85 experimental)"
     )
+    hosts_require_mta_sts: str | None = string(
+        None, "Peers that get mail only under an MTA-STS policy or DANE", items="host", expanded=True, since="angaros"
+    )
     hosts_require_ocsp: str | None = string(
         None, "Peers that must staple valid OCSP", items="host", expanded=True, since="4.82 if experimental_ocsp"
     )
@@ -276,6 +279,9 @@ class SmtpOptions(TransportOptions):
         "*", "Peers checked for TLSA records", items="host", expanded=True, since="4.91 (4.85 experimental)"
     )
     hosts_try_fastopen: str = string("*", "Peers tried with TCP Fast Open", items="host", expanded=True, since="4.88")
+    hosts_try_mta_sts: str | None = string(
+        None, "Peers for which MTA-STS policies are looked for", items="host", expanded=True, since="angaros"
+    )
     hosts_try_prdr: str = string(
         "*", "Peers where PRDR is used when offered", items="host", expanded=True, since="4.82 if experimental_prdr"
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from angaros.mime.addresses import AddressRules, extract_address, split_addresses
 from angaros.model.delivery import Delivery, Host
@@ -148,10 +148,20 @@ class AddressTester:
         self.write(f"{text}\n")
         self._show_parents(delivery)
         self.write(f"  router = {delivery.router}, transport = {delivery.transport or 'unset'}\n")
-        for line in host_lines(
-            delivery.hosts if delivery.transport else [], local=not self._is_remote(delivery), test_mode=self._shows_dnssec()
-        ):
+        remote = self._is_remote(delivery)
+        hosts = delivery.hosts if delivery.transport else []
+        policies = [self._policy(delivery, host) for host in hosts] if remote else []
+        for line in host_lines(hosts, local=not remote, test_mode=self._shows_dnssec(), policies=policies):
             self.write(f"{line}\n")
+
+    def _policy(self, delivery: Delivery, host: Host) -> str:
+        """The MTA-STS policy for a host, where the transport wants to know it."""
+        instance: Any = self.scope.services.config.transports[delivery.transport]
+        if not instance.options.hosts_try_mta_sts and not instance.options.hosts_require_mta_sts:
+            return ""
+        from angaros.transports.smtp_sts import shown
+
+        return shown(instance, host, self.scope.child(delivery))
 
     def _is_remote(self, delivery: Delivery) -> bool:
         instance = self.scope.services.config.transports.get(delivery.transport)
@@ -161,14 +171,14 @@ class AddressTester:
         return self.scope.services.harness is not None
 
 
-def host_lines(hosts: list[Host], *, local: bool = False, test_mode: bool = False) -> list[str]:
-    """`  host a.b.c   [1.2.3.4]  MX=5`, in columns."""
+def host_lines(hosts: list[Host], *, local: bool = False, test_mode: bool = False, policies: Sequence[str] = ()) -> list[str]:
+    """`  host a.b.c   [1.2.3.4]  MX=5`, in columns. `policies`: what else is said of each host."""
     if not hosts:
         return []
     name_width = max(len(host.name) for host in hosts)
     address_width = max(len(host.address) if host.address else _UNKNOWN_WIDTH for host in hosts)
     lines = []
-    for host in hosts:
+    for number, host in enumerate(hosts):
         line = f"  host {host.name:<{name_width}} "
         if host.address or not local:
             line += f"[{host.address or 'unknown'}]".ljust(address_width + 2)
@@ -180,6 +190,8 @@ def host_lines(hosts: list[Host], *, local: bool = False, test_mode: bool = Fals
             line += f" port={host.port}"
         if test_mode and host.dnssec:
             line += " AD"
+        if policies and policies[number]:
+            line += f" {policies[number]}"
         if host.status == "unusable":
             line += " ** unusable **"
         lines.append(line)

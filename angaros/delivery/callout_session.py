@@ -13,6 +13,7 @@ from angaros.transports.smtp_cache import Key, cache_key
 from angaros.transports.smtp_held import OpenTransaction
 from angaros.transports.smtp_hosts import SetupError, default_port, expand_host_list_option
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
+from angaros.transports.smtp_sts import TlsPolicyError
 
 if TYPE_CHECKING:
     from angaros.config.config import DriverInstance
@@ -53,7 +54,10 @@ class CalloutSession:
         """Connect, greet, EHLO, STARTTLS, AUTH. Raises `SessionFailure`, `SetupError`."""
         interface = self.instance.options.interface
         port = self.host.port or default_port(self.instance, self.scope)
-        plan = smtp_tls.policy(self.instance, self.host, port, self.scope)
+        try:
+            plan = smtp_tls.policy(self.instance, self.host, port, self.scope)
+        except TlsPolicyError as error:
+            raise SessionFailure(str(error), error.number) from None
         self.outer.trace("verify", f"interface={interface or 'NULL'} port={port}")
         if expand_host_list_option(self.instance.options.hosts_verify_avoid_tls, "hosts_verify_avoid_tls", self.host, self.scope):
             plan = replace(plan, allowed=False)

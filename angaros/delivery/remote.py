@@ -94,7 +94,9 @@ def take_groups(attempt: Attempt) -> list[list[Delivery]]:
         first = waiting[0]
         instance = attempt.services.config.transports[first.transport]
         one_domain = (
-            not _multi_domain(attempt, instance, first) or depends(attempt, instance, "domain") or _dane(attempt, instance, first)
+            not _multi_domain(attempt, instance, first)
+            or depends(attempt, instance, "domain")
+            or _secured(attempt, instance, first)
         )
         group = [first]
         rest: list[Delivery] = []
@@ -138,14 +140,17 @@ def _multi_domain(attempt: Attempt, instance: Any, delivery: Delivery) -> bool:
     return text in ("true", "yes")
 
 
-def _dane(attempt: Attempt, instance: Any, delivery: Delivery) -> bool:
-    """A connection under DANE is for the one domain whose hosts were looked up securely. Exim spec 30.4, multi_domain"""
+def _secured(attempt: Attempt, instance: Any, delivery: Delivery) -> bool:
+    """A connection under DANE is for the one domain whose hosts were looked up securely (Exim spec 30.4, multi_domain); one under
+    MTA-STS for the domain whose policy names them."""
     host = delivery.hosts[0] if delivery.hosts else None
-    if instance.driver != "smtp" or host is None or not host.dnssec:
+    if instance.driver != "smtp" or host is None:
         return False
-    scope, options = attempt.scope.child(delivery), instance.options
+    names = [*(("hosts_try_dane", "hosts_require_dane") if host.dnssec else ()), "hosts_try_mta_sts", "hosts_require_mta_sts"]
+    options = instance.options
     return any(
-        expand_host_list_option(getattr(options, name), name, host, scope) for name in ("hosts_try_dane", "hosts_require_dane")
+        getattr(options, name) and expand_host_list_option(getattr(options, name), name, host, attempt.scope.child(delivery))
+        for name in names
     )
 
 

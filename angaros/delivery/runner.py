@@ -49,10 +49,7 @@ def describe(request: QueueRun) -> str:
 
 def run_queue(services: Services, request: QueueRun, turned: Turned | None = None) -> None:
     """One run. Exim spec 5.3. `turned`: its mail goes over the connection of an ATRN client."""
-    if services.config.main.dmarc_aggregate_reports:
-        from angaros.mailauth.dmarc_aggregate import send_due
-
-        send_due(services)
+    _send_reports(services)
     named = f"'{request.queue_name}' " if request.queue_name else ""
     what = f"{named}queue run: pid={os.getpid()}{describe(request)}"
     services.log.write(f"Start {'ODMR ' if turned is not None else ''}{what}", selector="queue_run")
@@ -64,6 +61,26 @@ def run_queue(services: Services, request: QueueRun, turned: Turned | None = Non
 
         close_turned(services, turned)
     services.log.write(f"End {what}", selector="queue_run")
+    if any(getattr(t.options, name, None) for t in services.config.transports.values() for name in _POLICY_OPTIONS):
+        from angaros.net.mta_sts_cache import refresh_due
+
+        refresh_due(services)
+
+
+_POLICY_OPTIONS = ("hosts_try_mta_sts", "hosts_require_mta_sts")
+
+
+def _send_reports(services: Services) -> None:
+    """Reports about the days before, once a day."""
+    main = services.config.main
+    if main.dmarc_aggregate_reports:
+        from angaros.mailauth.dmarc_aggregate import send_due as send_dmarc
+
+        send_dmarc(services)
+    if main.tls_reports:
+        from angaros.net.tls_report_send import send_due as send_tls
+
+        send_tls(services)
 
 
 class _Run:

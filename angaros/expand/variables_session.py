@@ -144,6 +144,16 @@ def _tls_table(side: str) -> dict[str, Callable[[Scope], str]]:
     return {prefix + name: getter for name, getter in found.items()}
 
 
+def _sts(attribute: str) -> Callable[[Scope], str]:
+    """The MTA-STS policy that was asked for the host of a delivery; "" when none was."""
+
+    def value(scope: Scope) -> str:
+        found = scope.delivery.extra.get("mta_sts") if scope.delivery is not None else None
+        return "" if found is None else str(getattr(found, attribute))
+
+    return value
+
+
 def tls_cipher(scope: Scope) -> str:
     """`$tls_cipher`: of the outgoing connection where there is one, else of the incoming."""
     facts = tls_facts(scope, "out") or tls_facts(scope, "in")
@@ -157,6 +167,9 @@ TABLE: dict[str, Callable[[Scope], str]] = {
     "authentication_failed": _flag("authentication_failed"),
     "host_lookup_deferred": _flag("host_lookup_deferred"),
     "host_lookup_failed": _flag("host_lookup_failed"),
+    "mta_sts_domain": _sts("domain"),
+    "mta_sts_id": _sts("id"),
+    "mta_sts_mode": _sts("mode"),
     "originator_gid": _number("originator_gid"),
     "originator_uid": _number("originator_uid"),
     "proxy_external_address": _text("proxy_external_address"),

@@ -179,7 +179,8 @@ def _tls_fields(tls: TlsFacts, log: Log, out: list[str], *, arrival: bool, top_b
         star = "*" if tls.resumption & 16 and log.selected("tls_resumption") else ""
         out.append(f"X={tls.cipher}{star}")
     if log.selected("tls_certificate_verified") and (not arrival or tls.peer_certificate or tls.certificate_verified):
-        out.append(f"CV={'dane' if tls.dane else 'yes' if tls.certificate_verified else 'no'}")
+        verified = "dane" if tls.dane else "sts" if tls.sts else "yes"
+        out.append(f"CV={verified if tls.certificate_verified or tls.dane else 'no'}")
     if tls.peer_dn and log.selected("tls_peerdn"):
         out.append(f'DN="{printing(tls.peer_dn, top_bit=top_bit)}"')
     if arrival and tls.sni and log.selected("tls_sni"):

@@ -5,23 +5,23 @@ Off unless `dmarc_aggregate_reports` is set.
 Laws:
 - Only domains that ask (`rua`) are counted; a destination outside the domain must have agreed (7.1).
 - Nothing is sent to excluded domains, nor where a mail host of the destination is on one of `dmarc_aggregate_dnslists`.
-- A day is claimed before it is sent: of several processes one sends it, and a crash loses a report rather than repeats it.
+- The day's counts, their claim and the mail are those of `daily`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from angaros.mailauth import daily
+from angaros.mailauth.daily import DAY, MAX_REPORT
 from angaros.mailauth.dmarc import DnsProblem, Finder, Verdict
 from angaros.mailauth.dmarc_destinations import permitted
 from angaros.mailauth.dmarc_record import ReportUri, parse_uris
-from angaros.mailauth.dmarc_xml import DAY, Report, mail
+from angaros.mailauth.dmarc_xml import Report, mail
 from angaros.mailauth.reverse import reversed_labels
-from angaros.mime.addresses import extract_address
 from angaros.model.errors import AngarosError, ExpansionError, ListDefer
 from angaros.model.scope import Scope
 
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
     from angaros.model.interfaces import Services
 
 DATABASE = "dmarc"
-MAX_REPORT = 10 << 20
-"""Octets of one report mail: what hosts commonly take. RFC 7489 leaves it to us."""
-MAX_ROWS = 50_000
-"""Rows of one report; more do not fit into MAX_REPORT anyway."""
-CLAIM = "sent"
-"""Key that has the last day that was sent."""
 
 
 def note(scope: Scope, verdict: Verdict, *, accepted: bool) -> None:
@@ -91,7 +85,7 @@ def send_due(services: Services, finder: Finder | None = None) -> int:
     if not services.config.main.dmarc_aggregate_reports:
         return 0
     today = int(services.clock.now() // DAY)
-    if not _claim(services, today):
+    if not daily.claim(services, DATABASE, today):
         return 0
     from angaros.mailauth.dmarc_session import finder_of
 
@@ -102,45 +96,19 @@ def send_due(services: Services, finder: Finder | None = None) -> int:
     return sum(_send(scope, report, finder) for report in _reports(services, today))
 
 
-def _claim(services: Services, today: int) -> bool:
-    mine = False
-
-    def change(known: dict[str, Any] | None) -> dict[str, Any]:
-        nonlocal mine
-        mine = known is None or known["day"] < today
-        return {"day": today} if mine or known is None else known
-
-    services.hints.update(DATABASE, CLAIM, change)
-    return mine
-
-
 def _reports(services: Services, today: int) -> Iterator[Report]:
     """Reports of the days before; their rows are taken out of the database."""
     main = services.config.main
-    host = str(main.primary_hostname)
     scope = Scope(services)
-    groups: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
+    organization, contact = daily.organization(scope, main.dmarc_aggregate_org), _author(scope)[0]
     # Latest last: its `published` is what the report shows.
-    for key, _, record in sorted(services.hints.items(DATABASE), key=lambda item: item[1]):
-        number, _, rest = key.partition(":")
-        if not rest or not number.isdigit() or int(number) >= today:
-            continue
-        rows = groups[int(number), rest.rpartition(":")[0]]
-        if len(rows) < MAX_ROWS:
-            rows.append(record)
-        services.hints.delete(DATABASE, key)
-    organization = str(scope.expand(main.dmarc_aggregate_org)) if main.dmarc_aggregate_org else host
-    for (day, domain), rows in sorted(groups.items()):
-        yield Report(domain, day * DAY, host, organization, _author(scope)[0], rows)
+    for (day, domain), rows in sorted(daily.take(services, DATABASE, today).items(), key=lambda item: item[0]):
+        yield Report(domain, day * DAY, str(main.primary_hostname), organization, contact, [row for _, row in rows])
 
 
 def _author(scope: Scope) -> tuple[str, str]:
     """From: and the envelope sender."""
-    main = scope.services.config.main
-    if not main.dmarc_aggregate_sender:
-        return f"postmaster@{main.qualify_domain or main.primary_hostname}", ""
-    author = str(scope.expand(main.dmarc_aggregate_sender))
-    return author, extract_address(author).address
+    return daily.author(scope, scope.services.config.main.dmarc_aggregate_sender)
 
 
 def _send(scope: Scope, report: Report, finder: Finder) -> int:

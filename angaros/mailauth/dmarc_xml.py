@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
-DAY = 86400
-LINE = 76
+from angaros.mailauth import daily
+from angaros.mailauth.daily import DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +86,16 @@ def _record(row: dict[str, Any]) -> str:
 
 def mail(report: Report, author: str, recipients: list[str], now: float) -> bytes:
     """The whole message, with LF line ends."""
-    # mtime: the same report is the same octets.
-    packed = base64.b64encode(
-        gzip.compress(document(report).encode("latin-1", "replace").decode("latin-1").encode("utf-8"), mtime=0)
-    )
-    lines = b"\n".join(packed[start : start + LINE] for start in range(0, len(packed), LINE))
+    text = document(report).encode("latin-1", "replace").decode("latin-1")
     day = time.strftime("%Y-%m-%d", time.gmtime(report.begin))
     boundary = f"dmarc-{report.begin}-{int(now)}"
-    head = (
-        f"From: {author}\nTo: {', '.join(recipients)}\n"
-        f"Subject: Report Domain: {report.domain} Submitter: {report.host} Report-ID: <{report.report_id}>\n"
-        "Auto-Submitted: auto-generated\nMIME-Version: 1.0\n"
-        f'Content-Type: multipart/mixed; boundary="{boundary}"\n\n'
-        f"--{boundary}\nContent-Type: text/plain; charset=us-ascii\n\n"
-        f"This is the DMARC aggregate report of {report.host} for {report.domain} and {day} (UTC).\n\n"
-        f'--{boundary}\nContent-Type: application/gzip; name="{report.file_name}"\n'
-        f'Content-Disposition: attachment; filename="{report.file_name}"\nContent-Transfer-Encoding: base64\n\n'
-    )
-    return head.encode("latin-1") + lines + f"\n\n--{boundary}--\n".encode("latin-1")
+    fields = {
+        "From": author,
+        "To": ", ".join(recipients),
+        "Subject": f"Report Domain: {report.domain} Submitter: {report.host} Report-ID: <{report.report_id}>",
+        "Auto-Submitted": "auto-generated",
+        "MIME-Version": "1.0",
+        "Content-Type": f'multipart/mixed; boundary="{boundary}"',
+    }
+    said = f"This is the DMARC aggregate report of {report.host} for {report.domain} and {day} (UTC)."
+    return daily.mail(fields, boundary, said, daily.packed(text), "application/gzip", report.file_name)

@@ -25,6 +25,8 @@ class Host:
     smtps: bool = False
     """Found by an SRV record for TLS from the first octet (service `smtp-tls`)."""
     certificate_names: list[str] = field(default_factory=list)
+    domain: str = field(default="", compare=False)
+    """The name whose DNS records led here: its MTA-STS policy counts. "" where no DNS was asked."""
     status: str = "unknown"
     """`unknown`, `usable`, `unusable`, `unusable_expired`."""
     why: str = "unknown"

@@ -31,3 +31,5 @@ class TlsFacts:
     channel_binding: str = ""
     on_connect: bool = False
     """TLS from the first octet (the old smtps port)."""
+    sts: bool = False
+    """Outgoing: verified as an MTA-STS policy demands."""

@@ -177,7 +177,7 @@ class StubResolver:
         if self.settings.dnssec_ok >= 0:
             dnssec = self.settings.dnssec_ok > 0
         if not name.isascii():
-            name = _to_ascii(name)
+            name = ascii_name(name)
         if not self._name_allowed(name, number):
             return DnsAnswer("nomatch")
         started = time.monotonic() if self.settings.slow_log else 0.0
@@ -471,7 +471,7 @@ def _zone_name(response: Response) -> str:
     return ""
 
 
-def _to_ascii(name: str) -> str:
+def ascii_name(name: str) -> str:
     """U-labels (UTF-8 octets) as A-labels; as it is when it cannot be converted."""
     import idna
 

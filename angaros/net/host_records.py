@@ -87,7 +87,7 @@ SMTP_TLS = "_smtp-tls._tcp."
 
 
 def _addresses_only(name: str, wish: Wish) -> HostSearch:
-    filled, status, full = addresses_of(Host(name), wish)
+    filled, status, full = addresses_of(Host(name, domain=name), wish)
     if status != found.FOUND:
         return HostSearch(status, filled, full, again_type="A" if status == found.AGAIN else "", message=_reason(status))
     local = wish.query.local_check and found.scan_for_local(filled, wish.scope) == found.FOUND_LOCAL
@@ -108,7 +108,7 @@ def _from_records(kind: str, answer: DnsAnswer, name: str, wish: Wish) -> HostSe
     if not hosts or (len(hosts) == 1 and hosts[0].name in ("", ".")):
         return HostSearch(found.FAILED, name=full, message=NO_SERVICE)  # RFC 7505 3, RFC 2782
     for host in hosts:
-        host.dnssec = answer.authenticated
+        host.dnssec, host.domain = answer.authenticated, full
     search = HostSearch(found.FOUND, name=full, dnssec=answer.authenticated)
     search.hosts, problems = _fill_all(hosts, wish)
     _drop_duplicates(search.hosts)

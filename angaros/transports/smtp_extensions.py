@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from angaros.model.delivery import Host
     from angaros.model.extensions import Extensions
     from angaros.model.message import Message
+    from angaros.transports.smtp_tls import TlsPolicy
 
 EXPIRED = "5.4.7"
 """Delivery time expired. # RFC 3463 3.5"""
@@ -98,9 +99,9 @@ SECURE_MX: list[Callable[[Host], bool]] = [lambda host: host.mx < 0, lambda host
 # RFC 8689 4.2.1"""
 
 
-def refusal(message: Message, host: Host) -> SessionFailure | None:
+def refusal(message: Message, host: Host, plan: TlsPolicy) -> SessionFailure | None:
     """Why the message may not even be offered to the host."""
-    if not message.requiretls or any(test(host) for test in SECURE_MX):
+    if not message.requiretls or plan.covered or any(test(host) for test in SECURE_MX):
         return None
     return _failure(f"REQUIRETLS: nothing proves that {host.name} is the right host (neither DNSSEC nor MTA-STS)", NO_TLS)
 

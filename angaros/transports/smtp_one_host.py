@@ -20,7 +20,9 @@ from angaros.transports.smtp_extensions import judge, refusal
 from angaros.transports.smtp_hosts import RetryState, SetupError, default_port, waiting_key
 from angaros.transports.smtp_send import HOST, Copy, Item, Prospect, StaleSession, fresh_result, host_text, send, via
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
-from angaros.transports.smtp_tls import DaneError, policy
+from angaros.transports.smtp_sts import VARIABLES, TlsPolicyError
+from angaros.transports.smtp_tls import policy
+from angaros.transports.smtp_tls_results import TlsResults
 
 if TYPE_CHECKING:
     from angaros.config.config import DriverInstance
@@ -40,6 +42,7 @@ class OneHost:
         """No other host follows."""
         self.scope = copy.scope
         self.options = copy.instance.options
+        self.results = TlsResults(copy.scope, host, [item.delivery.domain for item in copy.pending()])
 
     def run(self) -> None:
         """Try to deliver to all pending addresses."""
@@ -53,10 +56,13 @@ class OneHost:
     def _run(self) -> None:
         try:
             plan = policy(self.copy.instance, self.host, self.port, self.scope)
-        except DaneError as error:
-            self._dane_failed(error)
+        except TlsPolicyError as error:
+            self.results.refused(error)
+            self._policy_failed(error)
             return
-        unfit = refusal(self.copy.attempt.message, self.host)
+        for item in self.copy.items:
+            item.delivery.extra[VARIABLES] = plan.sts
+        unfit = refusal(self.copy.attempt.message, self.host, plan)
         if unfit is not None:
             self._failed(unfit)
             return
@@ -80,8 +86,13 @@ class OneHost:
         """Nobody listens where an SRV record says `smtp-tls`: the same host by STARTTLS, which is required, at the usual port."""
         host = replace(self.host, smtps=False, port=0)
         port = default_port(self.copy.instance, self.scope)
-        plan = replace(policy(self.copy.instance, host, port, self.scope), required=True)
         self.host, self.port = host, port
+        try:
+            plan = replace(policy(self.copy.instance, host, port, self.scope), required=True)
+        except TlsPolicyError as error:
+            self.results.refused(error)
+            self._policy_failed(error)
+            return
         opener = Opener(self.copy.instance, host, port, plan, self.scope)
         try:
             session, good = self._send_all(self._session(opener), opener)
@@ -99,7 +110,9 @@ class OneHost:
         if session is None:
             try:
                 session = opener.open()
+                self.results.opened(session)
             except SessionFailure as failure:
+                self.results.failed(failure, opener.plan)
                 if not failure.tls_failed or opener.plan.mandatory or not self.options.tls_tempfail_tryclear:
                     raise
                 self.copy.host_deferred(failure.text, failure.number)
@@ -201,7 +214,7 @@ class OneHost:
 
     # What came of it.
 
-    def _dane_failed(self, error: DaneError) -> None:
+    def _policy_failed(self, error: TlsPolicyError) -> None:
         copy = self.copy
         if not error.permanent:
             copy.attempt.log_both(f"{host_text(copy, self.host.name, self.host.address, self.port)}: {error}")

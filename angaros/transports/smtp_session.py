@@ -72,6 +72,8 @@ class SessionFailure(Exception):
         """`text` is what the server said: the sender may see it."""
         self.session: SmtpSession | None = None
         """As far as it came."""
+        self.problems: list[str] = []
+        """What was wrong with the server's certificate."""
 
 
 @dataclass(slots=True)
@@ -114,6 +116,11 @@ class SmtpSession:
     open: OpenTransaction | None = None
     """MAIL and RCPT have been said already: for the next transaction."""
     _ended: bool = False
+
+    @property
+    def covered(self) -> bool:
+        """TLS is up, and DANE or an enforced MTA-STS policy vouches for the server (see `TlsPolicy.covered`)."""
+        return self.plan.covered and self.tls is not None and self.tls.certificate_verified
 
     def close(self, *, say_quit: bool = True, wait_for_quit: bool = False, quit_said: bool = False) -> None:
         """End it. `quit_said`: QUIT went out before, its reply did not come yet."""
@@ -435,12 +442,15 @@ class Opener:
                 self.scope.delivery.extra["tls_out"] = TlsFacts(peer_certificate=error.certificate)
             if self.plan.on_connect and "TCP connection closed by peer" in str(error):
                 raise session.client.closed_failure() from None
-            raise self._tls_failure(str(error), session) from None
+            failure = self._tls_failure(str(error), session)
+            failure.problems = error.problems
+            raise failure from None
         except OSError as error:
             raise self._tls_failure(f"(SSL_connect): {error.strerror}", session) from None
         engine = stream.tls_engine()  # type: ignore[attr-defined]
         self._log_problems(engine.problems)
         facts.on_connect = self.plan.on_connect
+        facts.sts = self.plan.enforced
         session.tls = facts
         if self.scope.delivery is not None:
             self.scope.delivery.extra["tls_out"] = facts
@@ -459,6 +469,9 @@ class Opener:
             where = f"{self.host.name} [{self.host.address}]"
             self._log(f"DANE attempt failed; TLS connection to {where}: {text}")
             raise_event(self.options.event_action, "dane:fail", "validation-failure", self.scope)
+        elif self.plan.enforced and self.plan.sts is not None:
+            where = f"{self.host.name} [{self.host.address}]"
+            self._log(f"MTA-STS policy of {self.plan.sts.domain} not met; TLS connection to {where}: {text}")
         failure = SessionFailure(f"TLS session: {text}", int(Why.TLS_FAILURE))
         failure.tls_failed = True
         failure.log_host = False

@@ -1,4 +1,5 @@
-"""TLS towards a host: whether, how strictly, with which records of the DNS (Exim spec 43.10, 43.18; RFC 7672)."""
+"""TLS towards a host: whether, how strictly, with which records of the DNS or which policy (Exim spec 43.10, 43.18; RFC 7672,
+RFC 8461)."""
 
 from __future__ import annotations
 
@@ -9,10 +10,14 @@ from angaros.config.settings import split_list
 from angaros.model.errors import Why
 from angaros.model.events import raise_event
 from angaros.net import dane
+from angaros.net.mta_sts import NONE, TESTING
 from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, VERIFY_TRY, TlsContext, TlsHooks, TlsSettings
 from angaros.net.tls_config import context_cache, expand_setting, openssl_options
+from angaros.net.tls_report import POLICY_TLSA, is_report
+from angaros.transports import smtp_sts
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_hosts import protocol_of
+from angaros.transports.smtp_sts import StsDemand, TlsPolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,13 +28,13 @@ if TYPE_CHECKING:
     from angaros.model.scope import Scope
 
 
-class DaneError(Exception):
+class DaneError(TlsPolicyError):
     """DANE is wanted and does not work out. `permanent`: the addresses fail."""
 
-    def __init__(self, text: str, *, permanent: bool) -> None:
-        super().__init__(f"DANE error: {text}")
-        self.permanent = permanent
+    def __init__(self, text: str, *, permanent: bool, result_type: str = "") -> None:
+        super().__init__(f"DANE error: {text}", permanent=permanent, result_type=result_type)
         self.number = 0 if permanent else int(Why.DNS_DEFER)
+        self.policy_type = POLICY_TLSA
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +51,34 @@ class TlsPolicy:
     """REQUIRETLS: TLS, and a certificate for the host's name that can be verified. # RFC 8689 4.2.1"""
     lenient: bool = False
     """TLS-Required: No: neither DANE nor verification that is nobody's wish stops the message. # RFC 8689 4.2.2"""
+    sts: StsDemand | None = None
+    """What the MTA-STS policy demands, if it was asked; never together with `tlsa`."""
 
     @property
     def mandatory(self) -> bool:
         """Nothing goes out in the clear."""
-        return self.required or self.on_connect or self.verified or bool(self.tlsa)
+        return self.required or self.on_connect or self.verified or self.covered
+
+    @property
+    def covered(self) -> bool:
+        """DANE or an enforced MTA-STS policy vouches for the host: a session under this plan is with the right server, verified,
+        or is not at all. RFC 8689 4.2.1 builds on this."""
+        return bool(self.tlsa) or self.enforced
+
+    @property
+    def enforced(self) -> bool:
+        """An MTA-STS policy has to be kept."""
+        return self.sts is not None and self.sts.enforced
 
 
 def policy(instance: DriverInstance[Any], host: Host, port: int, scope: Scope) -> TlsPolicy:
-    """The policy for a host. Raises `DaneError`."""
+    """The policy for a host. Raises `TlsPolicyError`."""
     options, message = instance.options, scope.message
-    lenient = message is not None and scope.services.config.main.tls_required_header and _tls_not_required(message)
+    config = scope.services.config
+    lenient = message is not None and config.main.tls_required_header and _tls_not_required(message)
+    lenient = lenient or (message is not None and is_report(message, config))  # RFC 8460 3: it goes out whatever TLS does
     records = tuple(_tlsa_records(instance, host, port, scope, lenient=lenient))
+    sts = None if records else smtp_sts.demand(instance, host, scope, lenient=lenient)  # RFC 8461 2
     return TlsPolicy(
         allowed=not listed(options.hosts_avoid_tls, "hosts_avoid_tls", host, scope),
         required=listed(options.hosts_require_tls, "hosts_require_tls", host, scope),
@@ -65,6 +86,7 @@ def policy(instance: DriverInstance[Any], host: Host, port: int, scope: Scope) -
         tlsa=records,
         verified=message is not None and message.requiretls,
         lenient=lenient,
+        sts=sts,
     )
 
 
@@ -83,31 +105,31 @@ def _tlsa_records(
     required = listed(options.hosts_require_dane, "hosts_require_dane", host, scope)
     if not host.dnssec:
         if required:
-            _fail_event(instance, "dane-required", scope)
-            raise DaneError(f"{host.name} lookup not DNSSEC", permanent=True)
+            raise _failed(f"{host.name} lookup not DNSSEC", "dane-required", instance, scope, permanent=True)
         return ()
     if not required and (lenient or not listed(options.hosts_try_dane, "hosts_try_dane", host, scope)):
         return ()
     answer = scope.services.dns.query(f"_{port}._tcp.{host.name}", "TLSA", dnssec=True)
     if answer.status in ("again", "fail"):
-        _fail_event(instance, "dane-required" if required else "dnssec-invalid", scope)
-        raise DaneError("tlsa lookup DEFER", permanent=False)
+        result = "dane-required" if required else "dnssec-invalid"
+        raise _failed("tlsa lookup DEFER", result, instance, scope, permanent=False)
     if answer.status == "ok" and not answer.authenticated:
         message_id = scope.message.id if scope.message is not None else ""
         scope.services.log.write(f"DANE error: TLSA lookup for {host.name} not DNSSEC", message_id=message_id)
     promised = [data for _, data in answer.records] if answer.status == "ok" and answer.authenticated else []
     records = dane.usable(promised)
     if promised and not records:  # a verified connection is promised, and we cannot make one: not this host
-        _fail_event(instance, "dane-required" if required else "tlsa-invalid", scope)
-        raise DaneError("no usable TLSA records", permanent=required)
+        result = "dane-required" if required else "tlsa-invalid"
+        raise _failed("no usable TLSA records", result, instance, scope, permanent=required)
     if not records and required:
-        _fail_event(instance, "dane-required", scope)
-        raise DaneError("tlsa lookup FAIL", permanent=True)
+        raise _failed("tlsa lookup FAIL", "dane-required", instance, scope, permanent=True)
     return records
 
 
-def _fail_event(instance: DriverInstance[Any], result_type: str, scope: Scope) -> None:
+def _failed(text: str, result_type: str, instance: DriverInstance[Any], scope: Scope, *, permanent: bool) -> DaneError:
+    """The error to raise, after the event. Exim's data for it are the result types of RFC 8460 4.3.2.1."""
     raise_event(instance.options.event_action, "dane:fail", result_type, scope)
+    return DaneError(text, permanent=permanent, result_type=result_type)
 
 
 def client_context(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, scope: Scope) -> tuple[TlsContext, str]:
@@ -117,7 +139,7 @@ def client_context(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, s
     danes = bool(plan.tlsa)
     scope.local["tls_out_tlsa_usage"] = str(dane.usage_bits(plan.tlsa))
     authorities = expand_setting(options.tls_verify_certificates, "tls_verify_certificates", scope)
-    if plan.verified and not authorities:
+    if (plan.verified or plan.enforced) and not authorities:
         authorities = "system"
     settings = TlsSettings(
         server=False,
@@ -141,15 +163,18 @@ def client_context(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, s
         tlsa=plan.tlsa,
     )
     sni = str(host.name) if danes else expand_setting(options.tls_sni, "tls_sni", scope)
+    if plan.enforced and plan.sts is not None and not sni:
+        sni = plan.sts.name
     return context.with_hooks(hooks), sni
 
 
 def _verification(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, authorities: str, scope: Scope) -> str:
-    """Exim spec 30.4, tls_verify_hosts: with neither list set, all hosts must verify."""
+    """Exim spec 30.4, tls_verify_hosts: with neither list set, all hosts must verify. Under MTA-STS too; in mode testing we only
+    want to know."""
     options = instance.options
     if plan.tlsa:
         return VERIFY_NO  # DANE does it
-    if plan.verified:
+    if plan.verified or plan.enforced:
         return VERIFY_REQUIRE
     if not authorities:
         return VERIFY_NO
@@ -157,7 +182,8 @@ def _verification(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, au
         return VERIFY_TRY if plan.lenient else VERIFY_REQUIRE
     if listed(options.tls_verify_hosts, "tls_verify_hosts", host, scope):
         return VERIFY_REQUIRE
-    return VERIFY_TRY if listed(options.tls_try_verify_hosts, "tls_try_verify_hosts", host, scope) else VERIFY_NO
+    testing = plan.sts is not None and plan.sts.mode == TESTING
+    return VERIFY_TRY if testing or listed(options.tls_try_verify_hosts, "tls_try_verify_hosts", host, scope) else VERIFY_NO
 
 
 def _ciphers(instance: DriverInstance[Any], danes: bool, scope: Scope) -> str:
@@ -176,6 +202,8 @@ def _ocsp_wanted(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, sco
 
 def _names(instance: DriverInstance[Any], host: Host, plan: TlsPolicy, scope: Scope) -> tuple[str, ...]:
     """Names of which one must be in the certificate."""
+    if plan.sts is not None and plan.sts.mode != NONE:
+        return (plan.sts.name,)  # RFC 8461 4.1
     if plan.verified and not plan.tlsa:
         return (str(host.name),)
     if not plan.tlsa and not listed(instance.options.tls_verify_cert_hostnames, "tls_verify_cert_hostnames", host, scope):

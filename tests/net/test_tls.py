@@ -41,7 +41,19 @@ class Made:
         Path(self.keyfile).write_bytes(private)
         self.server = TlsSettings(True, (self.chain,), (self.keyfile,))
 
-    def _certificate(self, name: str, key: Any, issuer: x509.Certificate | None, extensions: list[Any]) -> x509.Certificate:
+    def issue(self, directory: Path, *names: str, days: int = 5) -> tuple[str, str]:
+        """Chain and key file of another server of this CA."""
+        leaf = self._certificate(
+            names[0], self.key, self.ca, [x509.SubjectAlternativeName([x509.DNSName(n) for n in names])], days
+        )
+        chain = directory / f"{names[0].replace('*', '_')}{days}.pem"
+        pem = serialization.Encoding.PEM
+        chain.write_bytes(leaf.public_bytes(pem) + self.ca.public_bytes(pem))
+        return str(chain), self.keyfile
+
+    def _certificate(
+        self, name: str, key: Any, issuer: x509.Certificate | None, extensions: list[Any], days: int = 5
+    ) -> x509.Certificate:
         subject = x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "UK"), x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = datetime.now(UTC)
         builder = x509.CertificateBuilder(
@@ -49,8 +61,8 @@ class Made:
             subject_name=subject,
             public_key=key.public_key(),
             serial_number=x509.random_serial_number(),
-            not_valid_before=now - timedelta(days=1),
-            not_valid_after=now + timedelta(days=5),
+            not_valid_before=now - timedelta(days=10),
+            not_valid_after=now + timedelta(days=days),
         )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
