@@ -2,7 +2,7 @@
 
     python benchmarks/dkim.py [--rounds N]
 
-Exit status 1 when verifying a message with an attachment costs more than 1.5 times its SHA-256, or a signature (RSA 2048) more
+Exit status 1 when verifying costs more than 1.5 times the SHA-256 (of a text with blanks to take out: no limit), or a signature (RSA 2048) more
 than 1 ms (issue 7). Processor time, the best of several rounds: the machine has other work.
 """
 
@@ -54,6 +54,11 @@ def prose() -> bytes:
     words = [bytes(r.choice(b"abcdefghijklmnopqrstuvwxyz") for _ in range(r.randrange(2, 9))) for _ in range(2000)]
     lines = [b" ".join(r.choices(words, k=12)) + b"\r\n" for _ in range(2000)]
     return b"".join(lines) * (SIZE // sum(len(line) for line in lines))
+
+
+def double_spaced() -> bytes:
+    """Prose with two blanks after each sentence, the worst that people write."""
+    return prose().replace(b"s ", b"s  ")
 
 
 def best(rounds: int, *runs: Callable[[], object]) -> list[float]:
@@ -111,14 +116,14 @@ def hash_all(pieces: Sequence[bytes]) -> None:
 def verifying(case: Case, rounds: int) -> bool:
     """The table for 10 MB; whether the budget holds."""
     good = True
-    for name, body in (("attachment", attachment()), ("prose", prose())):
+    for name, body in (("attachment", attachment()), ("prose", prose()), ("sentences", double_spaced())):
         pieces = [body[at : at + PIECE] for at in range(0, len(body), PIECE)]
         for canon in ("simple", "relaxed"):
             line = case.sign(body, canon)
             hashing, cost = best(rounds, partial(hash_all, pieces), partial(case.verify, pieces, line))
             ratio = cost / hashing
             print(f"verify 10 MB, {name}, {canon}: {cost:.1f} ms; SHA-256 alone {hashing:.1f} ms; ratio {ratio:.2f}")
-            good = good and (ratio <= VERIFY_BUDGET or name == "prose")
+            good = good and (ratio <= VERIFY_BUDGET or name == "sentences")
     return good
 
 

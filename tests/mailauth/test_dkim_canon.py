@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from angaros.mailauth.dkim import canon
 from angaros.mailauth.dkim.canon import BodyHasher, header_line
 from angaros.mailauth.dkim.tags import MAX_TAGS, TagError, parse_tags, split_colons
 
@@ -106,3 +108,14 @@ def test_tag_lists(text: str, expected: dict[str, str] | None) -> None:
 
 def test_colon_lists() -> None:
     assert split_colons(" from :\r\n to:: subject ") == ("from", "to", "subject")
+
+
+def test_without_stringzilla(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is optional: the same digests without it."""
+    body = b"One.  Two.   Three.\t \tFour. \r\n  five    six\t\r\n\r\n" * 50
+    monkeypatch.setitem(sys.modules, "stringzilla", None)
+    canon._search.cache_clear()
+    try:
+        assert digest(body, "relaxed", [5, 7, 90]) == hashlib.sha256(canonical(body, "relaxed")).digest()
+    finally:
+        canon._search.cache_clear()

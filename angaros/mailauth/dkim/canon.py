@@ -2,7 +2,8 @@
 
 Laws:
 - The body is hashed as it comes: `BodyHasher` keeps no more of it than the white space and the empty lines at its end.
-- No work per line in Python. A piece without blanks (base64) costs its hash and one look through it.
+- No work per line in Python. A piece without blanks (base64) costs its hash and one look through it; one that is canonical already
+  costs the search for what would have to change, as fast as the machine's vector instructions let it.
 - Lines end in CRLF here.
 """
 
@@ -10,6 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Iterable
+from functools import cache
+
+from angaros import regex
 
 SIMPLE, RELAXED = "simple", "relaxed"
 METHODS = (SIMPLE, RELAXED)
@@ -142,8 +147,24 @@ def _reduced(piece: bytes) -> bytes:
     """Runs of blanks become one space; none stands before a line end."""
     if b"\t" in piece:
         piece = piece.replace(b"\t", b" ")
-    while b"  " in piece:
-        piece = piece.replace(b"  ", b" ")
-    if b" \r\n" in piece:
+    find, split, before_end = _search()
+    while find(piece, b"  ") >= 0:
+        piece = b" ".join(split(piece))  # in half the time of replace(), which counts first
+    if before_end.search(piece) is not None:
         piece = piece.replace(b" \r\n", b"\r\n")
     return piece
+
+
+@cache
+def _search() -> tuple[Callable[[bytes, bytes], int], Callable[[bytes], Iterable[bytes]], regex.Regex]:
+    """What finds two spaces, splits there, and finds a space before a line end.
+
+    Prose has a space in six octets, so that whatever looks at each costs as much as the hash. PCRE2 compares vectors for a pair of
+    different octets, StringZilla (optional: `angaros[speed]`) for equal ones too.
+    """
+    before_end = regex.compile(" \r")
+    try:
+        from stringzilla import Str, find
+    except ImportError:
+        return bytes.find, lambda piece: piece.split(b"  "), before_end
+    return find, lambda piece: Str(piece).split(b"  "), before_end
