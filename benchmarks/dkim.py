@@ -2,8 +2,8 @@
 
     python benchmarks/dkim.py [--rounds N]
 
-Exit status 1 when verifying costs more than 1.5 times the SHA-256 (of a text with blanks to take out: no limit), or a signature (RSA 2048) more
-than 1 ms (issue 7). Processor time, the best of several rounds: the machine has other work.
+Exit status 1 when verifying costs more than 1.5 times the SHA-256 (of a text with blanks to take out: no limit), or a signature
+(RSA 2048) more than 1 ms (issue 7). Processor time, the best of several rounds: the machine has other work.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Laws:
 - The body is hashed as it comes: `BodyHasher` keeps no more of it than the white space and the empty lines at its end.
-- No work per line in Python. A piece without blanks (base64) costs its hash and one look through it; one that is canonical already
-  costs the search for what would have to change, as fast as the machine's vector instructions let it.
+- No work per line in Python. A piece without blanks (base64) costs its hash and one look through it; one that is canonical
+  already costs the search for what would have to change, as fast as the machine's vector instructions let it.
 - Lines end in CRLF here.
 """
 
@@ -159,8 +159,8 @@ def _reduced(piece: bytes) -> bytes:
 def _search() -> tuple[Callable[[bytes, bytes], int], Callable[[bytes], Iterable[bytes]], regex.Regex]:
     """What finds two spaces, splits there, and finds a space before a line end.
 
-    Prose has a space in six octets, so that whatever looks at each costs as much as the hash. PCRE2 compares vectors for a pair of
-    different octets, StringZilla (optional: `angaros[speed]`) for equal ones too.
+    Prose has a space in six octets, so that whatever looks at each costs as much as the hash. PCRE2 compares vectors for a pair
+    of different octets, StringZilla (optional: `angaros[speed]`) for equal ones too.
     """
     before_end = regex.compile(" \r")
     try:
