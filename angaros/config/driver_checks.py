@@ -5,7 +5,8 @@ A check gets one instance and returns the derived options; it raises `ConfigErro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from os.path import isfile
 from typing import Any
 
 from angaros.config.config import DriverInstance
@@ -135,6 +136,25 @@ ROUTER_CHECKS: dict[str, Check] = {
     "queryprogram": check_queryprogram,
     "redirect": check_redirect,
 }
+
+
+def check_brightmail(routers: Sequence[DriverInstance[Any]], main: Mapping[str, Any]) -> None:
+    """The facility is on when `bmi_config_file` is set, and then it needs a library."""
+    library = main.get("bmi_library")
+    if not main.get("bmi_config_file"):
+        for router in routers:
+            found = next((name for name in ROUTER_BRIGHTMAIL if router.options.is_set(name)), None)
+            if found is not None:
+                raise _error(router, f"{found} is set, but not the main options bmi_config_file and bmi_library", "router")
+    elif not library:
+        raise config_error(
+            "bmi_config_file is set, but not bmi_library: the shared library that calls Brightmail's SDK (docs/brightmail.md)"
+        )
+    elif not library.startswith("/") or not isfile(library):
+        raise config_error(f"bmi_library: {library} is not the absolute path of a file")
+
+
+ROUTER_BRIGHTMAIL = ("bmi_deliver_alternate", "bmi_deliver_default", "bmi_dont_deliver", "bmi_rule")
 
 
 def check_router_chain(routers: Sequence[DriverInstance[Any]]) -> None:

@@ -70,6 +70,8 @@ class MainOptions(Options):
     auto_thaw: int = integer(0, "Age after which a frozen message is retried", kind=TIME)
     av_scanner: str = string("sophie:/var/run/sophie", "Which virus scanner to talk to, and how", since="4.50 with content scan")
     bi_command: str | None = string(None, "Program executed for sendmail-style -bi (newaliases)")
+    bmi_config_file: str | None = string(None, "Brightmail: the configuration that its library is given", since="angaros")
+    bmi_library: str | None = string(None, "Brightmail: shared library with our interface to its SDK", since="angaros")
     bounce_message_file: str | None = string(
         None, "Template file customising bounce texts", expanded=True, since="4.00 expanded from 4.94"
     )

@@ -29,6 +29,18 @@ class RouterOptions(Options):
         None, "String computed on match, kept with the address as $address_data", expanded=True, since="4.00"
     )
     address_test: bool = boolean(True, "Skip this router during -bt when false", precondition=True, since="4.14")
+    bmi_deliver_alternate: bool = boolean(
+        False, "Brightmail: run only for recipients whose mail goes to the alternate location", precondition=True, since="angaros"
+    )
+    bmi_deliver_default: bool = boolean(
+        False, "Brightmail: run only for recipients that the verdict lets have the message", precondition=True, since="angaros"
+    )
+    bmi_dont_deliver: bool = boolean(
+        False, "Brightmail: run only for recipients that shall not get the message", precondition=True, since="angaros"
+    )
+    bmi_rule: str | None = string(
+        None, "Brightmail: run only if one of these rules has fired", precondition=True, since="angaros"
+    )
     cannot_route_message: str | None = string(
         None, "Error text used when this was the last router tried", expanded=True, since="4.11"
     )

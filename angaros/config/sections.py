@@ -14,7 +14,7 @@ from angaros.config import options as kinds
 from angaros.config import rules, values
 from angaros.config.auth_options import AUTHENTICATORS, AuthOptions
 from angaros.config.config import LIST_KINDS, AclLine, AclText, DriverInstance, NamedList, Position, RetryRule, RewriteRule
-from angaros.config.driver_checks import INSTANCE_CHECKS, check_authenticators, check_router_chain
+from angaros.config.driver_checks import INSTANCE_CHECKS, check_authenticators, check_brightmail, check_router_chain
 from angaros.config.main_options import MainOptions
 from angaros.config.options import Options
 from angaros.config.router_options import ROUTERS, RouterOptions
@@ -71,6 +71,7 @@ class SectionReader:
             seen.add(name)
             section = self._read_section(name)
         check_router_chain(self.drivers["router"])
+        check_brightmail(self.drivers["router"], self.main.values)
         check_authenticators(self.drivers["authenticator"])
 
     def _known(self, section: str) -> str:

@@ -40,15 +40,17 @@ class Dead(Exception):
 class Coprocess:
     """One running process."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_stream", "_timeout")
 
-    def __init__(self, stream: CommandStream) -> None:
+    def __init__(self, stream: CommandStream, timeout: float | None = None) -> None:
         self._stream = stream
+        self._timeout = timeout
+        """Seconds to wait for it at a time; None: for ever."""
 
     def send(self, kind: str, payload: bytes) -> None:
         """Write one frame. Raises Dead."""
         try:
-            self._stream.write(kind.encode("ascii") + len(payload).to_bytes(4, "big") + payload)
+            self._stream.write(kind.encode("ascii") + len(payload).to_bytes(4, "big") + payload, self._timeout)
         except (OSError, ValueError) as error:
             raise Dead(str(error)) from None
 
@@ -64,7 +66,9 @@ class Coprocess:
         data = b""
         while len(data) < count:
             try:
-                more = self._stream.read(count - len(data))
+                more = self._stream.read(count - len(data), self._timeout)
+            except TimeoutError:
+                raise Dead("no answer") from None
             except (OSError, ValueError) as error:
                 raise Dead(str(error)) from None
             if not more:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from angaros.expand.nodes import Node, Variable, fail
 from angaros.expand.parser import ONLY_IN_FILTERS
+from angaros.model.brightmail import NO_VERDICT, BmiVerdict, verdict_for
+from angaros.model.brightmail import VARIABLES as BRIGHTMAIL
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
@@ -82,9 +84,17 @@ def table() -> dict[str, Getter]:
     found.update(variables_system.TABLE)
     found.update(variables_session.TABLE)
     found.update(variables_message.TABLE)
+    found.update({name: _of_brightmail(get) for name, get in BRIGHTMAIL.items()})
     for old, new in ALIASES.items():
         found[old] = _alias(new, found[new])
     return found
+
+
+def _of_brightmail(get: Callable[[BmiVerdict], str]) -> Getter:
+    def value(scope: Scope) -> str:
+        return get(verdict_for(scope) or NO_VERDICT)
+
+    return value
 
 
 def _constant(value: str) -> Getter:

@@ -136,8 +136,12 @@ def _subject(message: Message, services: Services) -> str:
 
 
 def note_policy(reception: Reception) -> None:
-    """Lines about freezing and queueing by policy; sets the frozen state before the spool is written."""
+    """What comes last before the spool is written: Brightmail's verdicts, the frozen state."""
     message = reception.message
+    if reception.services.config.main.bmi_config_file is not None:
+        from angaros.scan.brightmail import scan_message
+
+        scan_message(Scope(reception.services, message.session, message))
     if reception.services.config.main.mua_wrapper:
         message.effects.freeze = message.effects.queue_only = message.effects.queue_smtp = False
     if message.effects.freeze:

@@ -150,6 +150,8 @@ def _policy(c: Conversation, recipient: Recipient, given: str) -> None:
             verdict = refused
     if verdict.outcome is Outcome.ACCEPT:
         user_message(c, "rcpt", verdict.user_message, "Accepted")
+        if scope.delivery is not None and "bmi_run" in scope.delivery.extra:
+            recipient.bmi_run = True
         c.message.recipients.append(recipient)
         c.core.succeeded("RCPT")
     elif verdict.outcome is Outcome.DISCARD:

@@ -71,6 +71,8 @@ class MessageEffects:
     """"" none, `450` for fakedefer, `550` for fakereject."""
     fake_response_text: str = ""
     no_mbox_unspool: bool = False
+    bmi_run: bool = False
+    """Brightmail's library shall see the message, for all recipients."""
     dkim_disable_verify: bool = False
     dmarc_disable_verify: bool = False
     dmarc_enable_forensic: bool = False

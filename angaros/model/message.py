@@ -56,6 +56,7 @@ class Recipient:
     ignored: bool = False
     """Dropped by policy after acceptance (discard)."""
     bmi_run: bool = False
+    """`control = bmi_run` was given for this recipient: Brightmail's library shall see the message."""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from angaros.lists.parse import split_list
+from angaros.model.brightmail import ALTERNATE, DEFAULT, NONE, verdict_for
 from angaros.model.errors import ExpansionError, ForcedFailure, ListDefer
 from angaros.model.text import untaint
 from angaros.routers.files import check_require_files
@@ -196,6 +198,23 @@ def _check_condition(router: Prepared, run: Run) -> str:
     return SKIP if result.lower() in _FALSE else RUN
 
 
+def _check_brightmail(action: str) -> Callable[[Prepared, Run], str]:
+    """`bmi_deliver_default`, `bmi_deliver_alternate`, `bmi_dont_deliver`: the recipient has a verdict, and it says so."""
+
+    def check_it(router: Prepared, run: Run) -> str:
+        verdict = verdict_for(run.scope)
+        return RUN if verdict is not None and verdict.action == action else SKIP
+
+    return check_it
+
+
+def _check_bmi_rule(router: Prepared, run: Run) -> str:
+    verdict = verdict_for(run.scope)
+    if verdict is None:
+        return SKIP
+    return RUN if any(number in verdict.rules for number in split_list(router.options.bmi_rule)) else SKIP
+
+
 def _list_defer(run: Run, what: str, error: ListDefer) -> str:
     return _defer(run, f"{what} check lookup or other defer")
 
@@ -214,5 +233,9 @@ _TESTS: tuple[tuple[str, Callable[[Prepared, Run], str]], ...] = (
     ("senders", _check_senders),
     ("require_files", _check_files),
     ("condition", _check_condition),
+    ("bmi_deliver_default", _check_brightmail(DEFAULT)),
+    ("bmi_deliver_alternate", _check_brightmail(ALTERNATE)),
+    ("bmi_dont_deliver", _check_brightmail(NONE)),
+    ("bmi_rule", _check_bmi_rule),
 )
 """Option and test, in order; a test runs when its option is set."""

@@ -85,10 +85,15 @@ def redirect(*lines: str, data: str = "one@h") -> str:
 LAST = "last:\n  driver = accept\n  transport = t\n"
 FIRST, SECOND = "router = r, transport = t", "router = last, transport = p"
 DNS = ("transport = s",)
+BRIGHTMAIL = "bmi_config_file = /x\nbmi_library = {dir}/shim.so\n"
 
 GENERIC = {
     "address_data": Row(accept("address_data = D", "condition = ${if eq{$address_data}{}}"), "x@dom", (FIRST,)),
     "address_test": Row(accept("no_address_test"), "x@dom", (SECOND,)),
+    **{
+        option.split()[0]: Row(accept(option), "x@dom", (SECOND,), main=BRIGHTMAIL, files={"shim.so": ""})
+        for option in ("bmi_deliver_alternate", "bmi_deliver_default", "bmi_dont_deliver", "bmi_rule = 1")
+    },  # nobody has a verdict here; those that have: tests/scan/test_brightmail.py
     "cannot_route_message": Row(
         router("accept", "transport = t", "domains = a", "cannot_route_message = no $domain", "no_more"), "x@b", ("no b",)
     ),
@@ -376,7 +381,7 @@ def answer(row: Row, directory: Path) -> str:
         (directory / name).write_text(content)
         (directory / name).chmod(0o644)
     fill: Callable[[str], str] = lambda text: text.replace("{dir}", str(directory))  # noqa: E731
-    world = World(directory, fill(row.routers), TRANSPORTS, main="disable_ipv6 = no\n" + row.main, zones=ZONES)
+    world = World(directory, fill(row.routers), TRANSPORTS, main="disable_ipv6 = no\n" + fill(row.main), zones=ZONES)
     said: list[str] = []
     address_test(Scope(world.services), [row.address], row.mode, write=said.append)
     return re.sub(r" +", " ", "".join(said))

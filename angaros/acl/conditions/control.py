@@ -99,6 +99,17 @@ def _fake(code: str) -> Setter:
     return set_it
 
 
+def _bmi_run(frame: Frame, rest: str) -> Outcome:
+    """For this recipient in the RCPT ACL, else for all of the message."""
+    if frame.scope.services.config.main.bmi_config_file is None:
+        return frame.error('"control=bmi_run" needs bmi_config_file and bmi_library to be set')
+    if frame.where == "rcpt":
+        frame.delivery.extra["bmi_run"] = True
+    else:
+        frame.effects.bmi_run = True
+    return Outcome.ACCEPT
+
+
 def _freeze(frame: Frame, rest: str) -> Outcome:
     if rest not in ("", "/no_tell"):
         return _syntax_error(frame, "freeze" + rest)
@@ -268,6 +279,7 @@ CONTROLS: dict[str, Control] = {
     row.name: row
     for row in (
         Control("allow_auth_unadvertised", _connection("allow_auth_unadvertised"), frozenset(("connect", "helo"))),
+        Control("bmi_run", _bmi_run, _ENVELOPE_DATA - {"mime"} | {"notsmtp"}),
         Control("caseful_local_part", _caseful, frozenset(("rcpt",))),
         Control("caselower_local_part", _caselower, frozenset(("rcpt",))),
         Control("cutthrough_delivery", _cutthrough, ALL, options=True),
