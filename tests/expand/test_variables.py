@@ -13,7 +13,7 @@ from angaros.model.tls import TlsFacts
 from tests.expand.conftest import shown
 
 UNSET = {
-    "spf_result_guessed": "no",
+    "spf_result_guessed": "no", "bmi_deliver": "1",
     "acl_narg": "0", "authentication_failed": "0", "av_failed": "0", "body_linecount": "0", "body_zerocount": "0",
     "bounce_return_size_limit": "102400", "dkim_bodylength": "9999999999999", "dkim_created": "0",
     "dkim_expires": "9999999999999", "dkim_key_granularity": "*",
