@@ -40,6 +40,8 @@ class Server:
         self.door_listener: socket.socket | None = None
         self.notifier: socket.socket | None = None
         self.tls: ContextCache | None = None
+        self.metrics: socket.socket | None = None
+        self.metrics_address: str | None = None
 
     # --- Sockets ------------------------------------------------------------------------------------------------------
 
@@ -53,7 +55,25 @@ class Server:
         self.open = {listener: channel for listener, channel in self.open.items() if listener in wanted}
         self.listeners = wanted
         self.by_fd = {channel.fileno(): listener for listener, channel in self.open.items()}
+        self.bind_metrics(config)
         return list(self.open.values())
+
+    def bind_metrics(self, config: Config) -> None:
+        """`metrics_address`: a socket that stays while its address does. That nobody can watch is no reason not to serve."""
+        wanted = config.main.metrics_address
+        if wanted == self.metrics_address:
+            return
+        from angaros.daemon.metrics import open_metrics
+
+        if self.metrics is not None:
+            self.metrics.close()
+        self.metrics, self.metrics_address = None, wanted
+        if wanted:
+            try:
+                self.metrics = open_metrics(wanted, config.exim_uid, config.exim_gid)
+            except (OSError, ConfigError) as error:
+                self.metrics_address = None
+                self.context.services.log.write(f"cannot listen on metrics_address {wanted}: {error}", panic=True)
 
     def adopt(self, passed: list[socket.socket]) -> list[socket.socket]:
         """Socket activation: take the sockets as they are."""
@@ -105,6 +125,8 @@ class Server:
         from angaros.daemon.courier import Courier
 
         assert self.courier_listener is not None
+        if self.metrics is not None:
+            self.metrics.close()
         door = None
         if self.door_listener is not None:
             from angaros.cli.main import run
@@ -138,6 +160,7 @@ class Server:
                 delivery_mode=self.call.delivery,
                 notifier=self.notifier,
                 tls=self.tls,
+                metrics=self.metrics,
             )
         )
 
@@ -217,6 +240,7 @@ def start_daemon(context: Context) -> int:
     try:
         passed = supervisor.inherited_socket() if call.inetd_wait else supervisor.passed_sockets()
         sockets = server.adopt(passed) if passed else server.bind(config)
+        server.bind_metrics(config)
     except ConfigError as error:
         log.write(str(error), panic=True)
         print(f"exim: {error}", file=sys.stderr)

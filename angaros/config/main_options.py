@@ -293,6 +293,9 @@ class MainOptions(Options):
     message_id_header_text: str | None = string(None, "Additional text inside generated Message-ID", expanded=True)
     message_logs: bool = boolean(True, "Write per-message log files in the spool", since="4.10")
     message_size_limit: str = string("50M", "Largest acceptable message", expanded=True)
+    metrics_address: str | None = string(
+        None, "Where the daemon shows its counts as Prometheus text: a path or [address]:port", since="angaros"
+    )
     move_frozen_messages: bool = boolean(False, "Shift frozen messages to separate spool directories", since="3.09")
     mt_priority_advertise_hosts: str | None = string(
         None, "Clients offered MT-PRIORITY (RFC 6710)", items="host", expanded=True, since="angaros"

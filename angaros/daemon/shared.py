@@ -9,6 +9,8 @@ import mmap
 import struct
 import zlib
 
+from angaros.daemon.board import Board
+
 SLOT = struct.Struct("=q")
 COUNTERS = 8
 CONNECTIONS, DELIVERIES, QUEUE_RUNS, ACCEPTED, SERIAL = range(5)
@@ -24,6 +26,8 @@ class SharedCounters:
         self.workers = workers
         self.row = (COUNTERS + HOSTS) * SLOT.size
         self.page = mmap.mmap(-1, max(mmap.PAGESIZE, workers * self.row))
+        self.board = Board(workers)
+        """What `metrics_address` shows."""
 
     def _add(self, offset: int, change: int) -> None:
         (value,) = SLOT.unpack_from(self.page, offset)
@@ -54,3 +58,4 @@ class SharedCounters:
         """Forget what a worker that died had counted."""
         start = worker * self.row
         self.page[start : start + self.row] = bytes(self.row)
+        self.board.bury(worker)

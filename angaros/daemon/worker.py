@@ -27,6 +27,7 @@ from angaros.daemon.control import Channel
 from angaros.daemon.couriers import RemoteCourier
 from angaros.daemon.listen import Listener, backlog_of
 from angaros.daemon.looped import new_loop
+from angaros.daemon.metrics import Shown
 from angaros.daemon.privilege import become
 from angaros.daemon.process_info import path_of, write_lines
 from angaros.daemon.shared import CONNECTIONS, DELIVERIES, QUEUE_RUNS, SERIAL, SharedCounters
@@ -69,6 +70,8 @@ class Place:
     notifier: socket.socket | None = None
     tls: ContextCache | None = None
     """TLS contexts made before the fork."""
+    metrics: socket.socket | None = None
+    """Where the counts are asked for."""
 
 
 class Worker:
@@ -96,6 +99,8 @@ class Worker:
         self.held: dict[str, tuple[Message, Any] | str] = {}
         """What waits or is in delivery: a message with its lock, or the queue that one is to be read from."""
         self.timer: asyncio.TimerHandle | None = None
+        self.shown: Shown | None = None
+        """The counts, when somebody may ask for them."""
         self.activities: dict[object, str] = {}
         """What is in hand, for `exiwhat`."""
 
@@ -117,6 +122,9 @@ class Worker:
             )
             self.servers.append(server)
         self.loop.add_signal_handler(signal.SIGUSR1, self._say_what)
+        if place.metrics is not None:
+            self.shown = Shown(self.services, place.counters, place.slot)
+            self.servers.append(self.loop.run_until_complete(self.shown.serve(self.loop, place.metrics)))
         place.channel.connection.setblocking(False)
         self.loop.add_reader(place.channel.fileno(), self._hear)
         if place.notifier is not None:
@@ -127,6 +135,8 @@ class Worker:
         try:
             self.loop.run_forever()
         finally:
+            if self.shown is not None:
+                self.shown.publish()
             self.waiter.close()
 
     def _say_what(self) -> None:
@@ -193,6 +203,7 @@ class Worker:
             self.activities[stream] = f"handling incoming connection from [{host}]"
             counters.add(slot, CONNECTIONS)
             counters.add(slot, SERIAL)
+            self.services.metrics.add("connections_total")
             counters.add_host(slot, host, 1)
             try:
                 session = Session(

@@ -70,6 +70,7 @@ def _complete(attempt: Attempt) -> DeliverStatus:
     if attempt.journal is not None:
         attempt.journal.close()
     services.store.remove(message)
+    services.metrics.add("messages_completed_total")
     attempt.log(lines.completed_line(message, services.clock.now(), services.log))
     if services.config.main.event_action:
         raise_event(services.config.main.event_action, "msg:complete", "", attempt.scope)

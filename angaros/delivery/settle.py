@@ -53,6 +53,7 @@ def quiet(attempt: Attempt, delivery: Delivery) -> bool:
 def succeed(attempt: Attempt, delivery: Delivery, result: DeliveryResult, flag: str = "=>", shadow: str = "") -> None:
     """Delivered, or discarded on purpose."""
     attempt.succeeded.insert(0, Fate(delivery, result))
+    _count(attempt, delivery, "delivered")
     if delivery.transport:
         transport = "**bypassed**" if delivery.extra.get("bypassed") else delivery.transport
         via = f" <{delivery.parent.address}>" if delivery.parent is not None else ""
@@ -63,6 +64,10 @@ def succeed(attempt: Attempt, delivery: Delivery, result: DeliveryResult, flag: 
         attempt.log(lines.delivery_line(flag, delivery, result, attempt.message, attempt.services.log, how))
     if delivery.transport and action_of(attempt.scope, delivery.transport):
         delivery_event("msg:delivery", result.smtp_response, attempt.scope, delivery, result)
+
+
+def _count(attempt: Attempt, delivery: Delivery, outcome: str) -> None:
+    attempt.services.metrics.add("deliveries_total", delivery.transport or "none", outcome)
 
 
 def _appearance(attempt: Attempt, delivery: Delivery, result: DeliveryResult, shadow: str = "") -> lines.Attempt:
@@ -80,6 +85,7 @@ def _appearance(attempt: Attempt, delivery: Delivery, result: DeliveryResult, sh
 def defer(attempt: Attempt, delivery: Delivery, result: DeliveryResult, kind: str = "", *, panic: bool = False) -> None:
     """Left for later. `kind`: word before `defer` in the log when no driver is named (`routing`)."""
     attempt.deferred.insert(0, Fate(delivery, result))
+    _count(attempt, delivery, "deferred")
     if result.special_action == "freeze":
         attempt.frozen_now = True
     if attempt.options.first_pass and delivery.transport:
@@ -112,6 +118,7 @@ def _strerror(result: DeliveryResult) -> str:
 def fail(attempt: Attempt, delivery: Delivery, result: DeliveryResult) -> None:
     """Failed for good: a bounce will tell."""
     attempt.failed.insert(0, Fate(delivery, result))
+    _count(attempt, delivery, "failed")
     if not delivery.transport and attempt.services.config.main.event_action:
         delivery_event("msg:fail:internal", result.message, attempt.scope, delivery, result)
     text = lines.failure_line(delivery, result, attempt.message, attempt.services.log, _appearance(attempt, delivery, result))

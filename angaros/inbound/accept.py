@@ -110,12 +110,25 @@ def log_arrival(reception: Reception, facts: Facts) -> None:
         queue_name=message.queue_name,
         top_bit=services.config.main.print_topbitchars,
     )
+    _count(services, message, arrival)
     line, received = arrival_lines(message, arrival, log)
     log.write(line, message_id=message.id)
     if not reception.how.dry_run and services.config.main.message_logs:
         message_log = services.store.message_log(message.id, message.queue_name)
         message_log.append(received)
         message.effects.caches["message_log"] = message_log  # DELIVERY goes on with it; else `hand_over` writes it
+
+
+def _count(services: Services, message: Message, arrival: Arrival) -> None:
+    metrics = services.metrics
+    metrics.add("messages_received_total", message.session.protocol)
+    metrics.add("messages_received_bytes_total", amount=message.message_size)
+    if arrival.spf:
+        metrics.add("authentication_results_total", "spf", arrival.spf)
+    if arrival.dmarc:
+        metrics.add("authentication_results_total", "dmarc", arrival.dmarc)
+    for one in message.effects.mailauth.dkim:
+        metrics.add("authentication_results_total", "dkim", one.status)
 
 
 def _message_id(value: str) -> str:

@@ -102,6 +102,7 @@ def refuse(
         headers=headers,
         envelope=envelope,
     )
+    c.services.metrics.add("rejections_total", where, verdict.outcome.value)
     note_rcpt_rejection(c, reply.text)
     c.respond(f"{reply.code} {reply.enhanced}".rstrip(), reply.text)
     if verdict.outcome is not Outcome.DROP:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from angaros.model.metrics import Metrics
 from angaros.model.record import dataclass, field
 from angaros.model.tls import TlsFacts
 
@@ -530,6 +531,7 @@ class Services:
     """`config.harness.Harness` in Exim's test mode, else None."""
     hooks: Hooks = field(default_factory=Hooks)
     run: RunState = field(default_factory=RunState)
+    metrics: Metrics = field(default_factory=Metrics)
     extra: dict[str, Any] = field(default_factory=dict)
     """Caches and helpers by room name (`lookups`, `tls`, `perl`, ...)."""
 

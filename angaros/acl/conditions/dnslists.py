@@ -162,10 +162,13 @@ def _check_name(frame: Frame, domain: str, key: str, restriction: _Restriction |
     if len(query) > MAX_QUERY:
         frame.log(f"dnslist query is too long (ignored): {query}...")
         return Outcome.DENY
-    answer = _look_up(frame, query)
+    metrics = frame.scope.services.metrics
+    answer = _look_up(frame, query, domain)
     if answer.status == "again":
+        metrics.add("dnslist_checks_total", domain, "deferred")
         frame.log(f"DNS list lookup defer (probably timeout) for {query}: {_ASSUMED[unknown]}")
         return unknown
+    metrics.add("dnslist_checks_total", domain, "listed" if answer.addresses else "unlisted")
     if not answer.addresses:
         frame.trace(f"DNS lookup for {query} failed")
         frame.trace(f"=> that means {key} is not listed at {domain}")
@@ -199,12 +202,13 @@ def _in_loopback(frame: Frame, addresses: list[str], key: str, domain: str) -> b
     return good
 
 
-def _look_up(frame: Frame, query: str) -> _Answer:
+def _look_up(frame: Frame, query: str, domain: str) -> _Answer:
     cache: dict[str, _Answer] = frame.connection.caches.setdefault("dnslists", {})
     now = frame.scope.services.clock.now()
     kept = cache.get(query)
     if kept is not None and kept.expires > now:
         frame.trace("dnslists: using result of previous lookup")
+        frame.scope.services.metrics.add("dnslist_cache_hits_total", domain)
         return kept
     stale = "cached data found but past valid time; " if kept is not None else ""
     frame.trace(f"{stale}new DNS lookup for {query}")
