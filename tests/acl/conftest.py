@@ -15,6 +15,7 @@ from angaros.model.delivery import Delivery
 from angaros.model.errors import ExpansionError, ForcedFailure
 from angaros.model.interfaces import DnsAnswer, ListMatch
 from angaros.model.message import Message, Recipient
+from angaros.model.metrics import Metrics
 from angaros.model.outcome import Outcome, Verdict, VerifyResult
 from angaros.model.scope import Scope
 from angaros.model.session import Session
@@ -191,6 +192,7 @@ class World:
         )  # fmt: skip
         self.config = SimpleNamespace(main=self.main, acls={}, named_lists={})
         self.services: Any = SimpleNamespace(
+            metrics=Metrics(),
             config=self.config, log=self.log, hints=self.hints, dns=self.dns, clock=self.clock, waiter=self.waiter,
             verifier=self.verifier, expander=FakeExpander(), lists=FakeLists(), harness=None, extra={},
         )  # fmt: skip
