@@ -12,7 +12,7 @@ from angaros.inbound.options import LocalCaller, Submission
 from angaros.inbound.submission import submit
 from angaros.model.extensions import Extensions
 from angaros.model.tls import TlsFacts
-from angaros.spool.queue import Listing, list_queue
+from angaros.spool.listing import Listing, list_queue
 from tests.inbound.smtp_world import START, FakeStream, Talk, World
 
 Make = Callable[..., World]
