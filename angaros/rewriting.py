@@ -154,7 +154,7 @@ def _apply(result: _Result, flag: str, rule: RewriteRule, number: int, scope: Sc
             return result, False
         old, result = result.address, made._replace(quiet=result.quiet)
         line = f'"{old}" from {_NAMES[flag]} rewritten as "{made.shown}" by rule {number}'
-        if not result.quiet:
+        if not result.quiet and (scope.services.log.selected("address_rewrite") or scope.tracing("rewrite")):
             scope.log(line, selector="address_rewrite")
         if "R" not in rule.flags:
             return result, "q" not in rule.flags

@@ -64,8 +64,11 @@ def verify_addresses(context: Context) -> int:
     """-bv, -bvs."""
     from angaros.delivery.address_test import run
 
-    only_test(context.services)
-    verbose(context.services)
+    if context.call.verbose:
+        only_test(context.services)
+        verbose(context.services)
+    else:
+        log_on_stderr(context.services)
 
     return run(_probe_scope(context), context.call.arguments, context.call.mode, verbose=context.call.verbose)
 

@@ -44,7 +44,7 @@ class AddressTester:
     def test(self, text: str) -> int:
         """Test one address as it was typed; OK, DEFERRED or FAILED."""
         scope = self.scope
-        found = extract_address(text, AddressRules.of(scope.services.config.main))
+        found = extract_address(text, AddressRules.of(scope.services.config.main), allow_null=False)
         if found.error:
             self.write(f"syntax error: {found.error}\n")
             return FAILED
@@ -54,8 +54,14 @@ class AddressTester:
             recipient = self.mode is not Mode.VERIFY_SENDER
             address += f"@{(main.qualify_recipient if recipient else '') or main.qualify_domain}"
         if scope.services.config.rewrite_rules:
-            address = rewrite_address(address, scope, "F" if self.mode is Mode.VERIFY_SENDER else "T")
+            address = self._rewritten(address)
         return self._full(address) if self.full else self._short(address)
+
+    def _rewritten(self, address: str) -> str:
+        new = rewrite_address(address, self.scope, "F" if self.mode is Mode.VERIFY_SENDER else "T")
+        if new != address:
+            self.write(f"Address rewritten as: {new}\n")
+        return new
 
     # --- One line ----------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from angaros.logs.times import duration
-from angaros.model.errors import Why
+from angaros.model.errors import ListDefer, Why
 
 if TYPE_CHECKING:
     from angaros.config.config import RetryError, RetryRule, RetryStep
@@ -152,20 +152,26 @@ def rule_key(key: str) -> str:
 def find_rule(scope: Scope, key: str, alternate: str, basic_errno: int, more_errno: int, sender: str | None) -> RetryRule | None:
     """The first rule that matches `key` (without `R:`/`T:`), or on the same line `alternate`, the error and the sender.
 
-    `sender` None: rules with `senders=` never match. Raises ListDefer when a pattern's lookup defers."""
+    `sender` None: rules with `senders=` never match. A pattern that cannot be tested (unknown list, deferred lookup) does not."""
     subjects = [rule_key(key)]
     if alternate:
         subjects.append(rule_key(alternate))
-    lists = scope.services.lists
     for rule in scope.services.config.retry_rules:
         if not error_matches(rule.error, basic_errno, more_errno):
             continue
-        if rule.senders is not None and (sender is None or not lists.match_address(sender, rule.senders, scope)):
+        if rule.senders is not None and (sender is None or not _matches(sender, rule.senders, scope)):
             continue
         pattern = f"<{SEPARATOR} {rule.pattern}"  # one item, whatever separators it contains
-        if any(lists.match_address(subject, pattern, scope) for subject in subjects):
+        if any(_matches(subject, pattern, scope) for subject in subjects):
             return rule
     return None
+
+
+def _matches(subject: str, items: str, scope: Scope) -> bool:
+    try:
+        return bool(scope.services.lists.match_address(subject, items, scope))
+    except ListDefer:
+        return False
 
 
 SEPARATOR = "\x01"

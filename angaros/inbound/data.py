@@ -329,6 +329,7 @@ class Arrivals:
 
     def _keep(self) -> None:
         c, message = self.c, self.message
+        message.message_size = message.whole_size()
         if not message.recipients:
             by = {"RCPT": "RCPT ACL", "MAIL": "MAIL ACL"}.get(c.txn.discarded, f"{c.txn.discarded} ACL")
             self._log_arrival()

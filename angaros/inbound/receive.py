@@ -295,7 +295,7 @@ class Reception:
         lines = sum(line.count("\n") for line in self.reader.lines)
         self.lines = lines + writer.linecount + (self.reader.blank_line is True)
         message.effects.caches["received_linecount"] = lines + writer.linecount + 1
-        message.message_size = writer.size + sum(len(header.text) for header in message.headers if header.kind != "*")
+        message.message_size = writer.size + sum(map(len, self.reader.lines)) + (self.reader.blank_line is True)
 
     def abandon(self) -> None:
         """Give it up: nothing stays."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from angaros.acl.messages import response
+from angaros.inbound.report import authenticated
 from angaros.logs.lines import spf_field, tls_fields
 from angaros.logs.peer import host_and_ident
 from angaros.model.outcome import Outcome, Verdict
@@ -35,8 +36,7 @@ def user_message(c: Conversation, where: str, text: str, default: str = "", *, c
 
 def sender_info(c: Conversation) -> str:
     """`F=<sender> A=auth ` of rejection lines."""
-    name = c.session.sender_host_authenticated
-    return f"F=<{c.message.sender_address}>{f' A={name}' if name else ''} "
+    return f"F=<{c.message.sender_address}>{authenticated(c.session)} "
 
 
 def spf_info(c: Conversation) -> str:

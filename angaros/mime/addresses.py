@@ -316,10 +316,10 @@ def extract_address(text: str, rules: AddressRules = DEFAULT_RULES, *, allow_nul
     try:
         local, domain, start, end = _read(reader)
         reader.skip()
-        if reader.pos < len(text):
-            raise _Bad(_after(reader))
         if not local and not allow_null:
             raise _Bad("missing or malformed local part")
+        if reader.pos < len(text):
+            raise _Bad(_after(reader))
         address = f"{local}@{domain}" if domain else local
         if len(address) > MAX_ADDRESS:
             raise _Bad(f"address is ridiculously long: {address[:64]}...")

@@ -448,6 +448,8 @@ class DnsAnswer:
     failed_name: str = ""
     """When it failed: the name that an alias led to."""
     txt_parts: tuple[tuple[str, ...], ...] = ()
+    bad_name: bool = False
+    """Nothing was asked: dns_check_names_pattern does not allow the name."""
 
 
 class Resolver(Protocol):

@@ -89,7 +89,7 @@ class Message:
     max_received_linelength: int = 0
     body_zerocount: int = 0
     message_size: int = 0
-    """Octets of header and body, `$message_size`."""
+    """Octets of header and body, `$message_size`; until the ACLs have passed, as they arrived."""
     wireformat: bool = False
     """The -D file has CRLF lines and is dot-free as sent by BDAT (`spool_wireformat`)."""
     body_8bit: bool = False
@@ -165,6 +165,10 @@ class Message:
         if self.extensions is None:
             self.extensions = Extensions()
         return self.extensions
+
+    def whole_size(self) -> int:
+        """Octets of the header as it is now, the empty line and the body."""
+        return self.body_size + 1 + sum(len(header.text) for header in self.headers if header.kind != "*")
 
     def headers_named(self, name: str) -> list[Header]:
         """Headers with this name (any case), deleted ones left out."""

@@ -179,7 +179,7 @@ class StubResolver:
         if not name.isascii():
             name = ascii_name(name)
         if not self._name_allowed(name, number):
-            return DnsAnswer("nomatch")
+            return DnsAnswer("nomatch", bad_name=True)
         started = time.monotonic() if self.settings.slow_log else 0.0
         answer = self._search(name, number, self._candidates(name, qualify_single, search_parents), dnssec)
         if started:

@@ -67,6 +67,8 @@ def search(name: str, scope: Scope, query: HostQuery) -> HostSearch:
     steps = [("SRV", f"_{service}._tcp.{name}") for service in split_list(query.srv)] + ([("MX", name)] if query.mx else [])
     for kind, asked in steps:
         answer = wish.ask(asked, kind, extend=True)
+        if answer.bad_name:
+            return HostSearch(found.FAILED, bad_name=True)
         if answer.status == "ok" and wish.require and not answer.authenticated:
             return HostSearch(found.SECURITY, name=name, message=INSECURE)
         if answer.status == "ok":
@@ -189,8 +191,8 @@ def _fill_all(hosts: list[Host], wish: Wish) -> tuple[list[Host], set[str]]:
 def addresses_of(host: Host, wish: Wish) -> tuple[list[Host], str, str]:
     """One entry for each address of a host, shuffled; the status; its full name."""
     scope = wish.scope
-    if found._is_address(host.name):
-        if host.mx >= 0 and not scope.services.config.main.allow_mx_to_ip:
+    if host.mx >= 0 and found._is_address(host.name):
+        if not scope.services.config.main.allow_mx_to_ip:
             return [], found.FAILED, host.name
         if found.ignored(str(host.name), host.name, wish.query.ignore, scope):
             return [], found.IGNORED, host.name

@@ -73,6 +73,8 @@ class HostSearch:
     again_type: str = ""
     """`again`: type of the record that could not be looked up."""
     dnssec: bool = False
+    bad_name: bool = False
+    """`failed`: the domain does not match dns_check_names_pattern."""
     ignored_mx: str = ""
     """`ignored`: name of the last of the MX hosts, none of which counts."""
 

@@ -163,7 +163,7 @@ class _Walk:
         self.outcome.status = "fail"
         if self.scope.tracing("route"):
             self.scope.trace("route", f"{run.router.name} router forced address failure")
-        return self._copy_unseen(run)
+        return True
 
     def _deferred(self, run: Run) -> bool:
         self.outcome.status = "defer"

@@ -114,6 +114,8 @@ class Router:
                     return run.defer("missing MX, or all MXs point to missing A records, and defer requested")
             except ListDefer:
                 return run.defer("lookup defer for fail_defer_domains option")
+        if search.bad_name:
+            run.delivery.message = f'mail domain "{run.delivery.domain}" is syntactically invalid'
         if search.message:
             run.delivery.message = search.message
         if search.message == NO_HOSTS_OR_ADDRESSES:

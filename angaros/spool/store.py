@@ -181,7 +181,7 @@ class Store:
         message.wireformat = body.wireformat
         message.queue_name = body.lock.queue_name
         message.max_received_linelength = max(message.max_received_linelength, body.max_line)
-        message.message_size = body.size + 1 + sum(len(header.text) for header in message.headers if header.kind != "*")
+        message.message_size = message.whole_size()
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
