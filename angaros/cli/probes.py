@@ -93,9 +93,8 @@ def rewrite_test(context: Context) -> int:
         return 1
     log_on_stderr(context.services)
     scope = Scope(context.services, Session())
-    for address in context.call.arguments:
-        for line in rewrite_test(address, scope):
-            write_line(line)
+    for line in rewrite_test(context.call.arguments[0], scope):
+        write_line(line)
     return 0
 
 

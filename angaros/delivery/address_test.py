@@ -30,7 +30,7 @@ _UNKNOWN_WIDTH = len("unknown")
 
 
 class AddressTester:
-    """Tests addresses one after the other; remembers what was shown, to mark duplicates."""
+    """Tests addresses one after the other; remembers what was shown for one, to mark duplicates."""
 
     def __init__(self, scope: Scope, write: Callable[[str], object], *, mode: Mode, full: bool, admin: bool = True) -> None:
         self.scope = scope
@@ -82,6 +82,7 @@ class AddressTester:
     # --- All of it ---------------------------------------------------------------------------------------------------
 
     def _full(self, address: str) -> int:
+        self._seen.clear()
         waiting = [new_delivery(address)]
         routed: list[Delivery] = []
         worst, silent = OK, True

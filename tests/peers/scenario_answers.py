@@ -89,7 +89,8 @@ def same_everywhere(text: str) -> str:
 
 
 def questions(session: str) -> list[tuple[list[str], str]]:
-    about: list[tuple[list[str], str]] = [([mode, *ADDRESSES], "") for mode in ("-bt", "-bv", "-bvs", "-brw")]
+    about: list[tuple[list[str], str]] = [([mode, *ADDRESSES], "") for mode in ("-bt", "-bv", "-bvs")]
+    about += [(["-brw", address], "") for address in ("root@x.internal", "a@alias.example", "u@c.example", "<>")]
     about += [(["-brt", address], "") for address in ("x@relay.example", "bob@example.com", "q@lists.example")]
     return about + [(["-bh", host], session) for host in HOSTS]
 
