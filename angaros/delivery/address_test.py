@@ -30,7 +30,7 @@ _UNKNOWN_WIDTH = len("unknown")
 
 
 class AddressTester:
-    """Tests addresses one after the other; remembers what was shown for one, to mark duplicates."""
+    """Tests addresses one after the other; remembers what was shown, to mark duplicates."""
 
     def __init__(self, scope: Scope, write: Callable[[str], object], *, mode: Mode, full: bool, admin: bool = True) -> None:
         self.scope = scope
@@ -53,9 +53,8 @@ class AddressTester:
         if "@" not in address:
             recipient = self.mode is not Mode.VERIFY_SENDER
             address += f"@{(main.qualify_recipient if recipient else '') or main.qualify_domain}"
-        if scope.services.config.rewrite_rules:
-            address = self._rewritten(address)
-        return self._full(address) if self.full else self._short(address)
+        new = self._rewritten(address) if scope.services.config.rewrite_rules else address
+        return self._full(new, typed=address) if self.full else self._short(new)
 
     def _rewritten(self, address: str) -> str:
         new = rewrite_address(address, self.scope, "F" if self.mode is Mode.VERIFY_SENDER else "T")
@@ -81,9 +80,9 @@ class AddressTester:
 
     # --- All of it ---------------------------------------------------------------------------------------------------
 
-    def _full(self, address: str) -> int:
-        self._seen.clear()
+    def _full(self, address: str, typed: str) -> int:
         waiting = [new_delivery(address)]
+        waiting[0].unique = typed  # not its rewritten form tells duplicates apart
         routed: list[Delivery] = []
         worst, silent = OK, True
         while waiting:
