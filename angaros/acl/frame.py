@@ -112,9 +112,9 @@ class Frame:
         self.log_message = text
         return Outcome.DEFER
 
-    def log(self, text: str) -> None:
+    def log(self, text: str, selector: str = "") -> None:
         """A line for the main log."""
-        self.scope.services.log.write(text, message_id=self.message.id)
+        self.scope.services.log.write(text, message_id=self.message.id, selector=selector)
 
     def panic(self, text: str) -> None:
         """A line for main and panic log."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from angaros.acl.points import POINTS
+from angaros.inbound.incomplete import log_incomplete
 from angaros.inbound.limits import receive_timeout
 from angaros.inbound.options import SessionOptions
 from angaros.inbound.report import connection_info, history, printable, since
@@ -356,6 +357,7 @@ class Conversation:
     def _unrecognized(self, command: Command) -> None:
         self.unknown_commands += 1
         if self.unknown_commands > self.main.smtp_max_unknown_commands:
+            log_incomplete(self, "unrecognized command")
             host = host_and_ident(self.session, self.log, flag=False)
             shown = printable(command.line[:100])
             self.notquit("bad-commands", "500", "Too many unrecognized commands")
@@ -555,6 +557,7 @@ class Conversation:
         name = self.session.active_hostname
         self.notquit("connection-lost", "421", f"{name} lost input connection")
         if self.txn.sender_given or self.message.recipients:
+            log_incomplete(self, "connection lost")
             what = "EOF" if self.session.sender_host_unknown and not self.session.sender_host_address else "disconnection"
             host = host_and_ident(self.session, self.log, flag=False)
             self.log.write(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from angaros.inbound.incomplete import log_incomplete
 from angaros.inbound.rejection import user_message
 from angaros.model.outcome import Outcome
 from angaros.smtp.replies import OK, RESET_OK
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 def do_rset(c: Conversation, command: Command) -> None:
     """Forget the transaction."""
+    log_incomplete(c, "RSET")
     c.reset()
     c.say(f"{RESET_OK.code} {RESET_OK.text}")
 
@@ -38,6 +40,7 @@ def do_help(c: Conversation, command: Command) -> None:
 
 def do_quit(c: Conversation, command: Command) -> None:
     """The end as it should be."""
+    log_incomplete(c, "QUIT")
     text = ""
     if c.main.acl_smtp_quit is not None:
         verdict = c.run_acl("quit")

@@ -549,3 +549,12 @@ def test_wrong_ratelimit_options_are_temporary_errors(make_world: Make, text: st
     code, log = outcome(make_world, text)
     assert code == "451"
     assert error in log
+
+
+@pytest.mark.parametrize(("selector", "logged"), [("log_selector = +dnslist_defer\n", True), ("", False)])
+def test_dnslist_defer(make_world: Make, selector: str, logged: bool) -> None:
+    """Exim spec 53.15"""
+    world = make_world(main=f"{selector}acl_smtp_rcpt = probe\n", acl="probe:\n  deny dnslists = slow.test\n  accept\n")
+    world.dns.records[("7.2.0.192.slow.test", "A")] = "again"
+    assert world.greeted().mail() == "250"
+    assert any("DNS list lookup defer (probably timeout) for 7.2.0.192.slow.test" in line for line in world.log()) == logged

@@ -204,3 +204,19 @@ def test_results_are_those_of_this_message(tmp_path: Path) -> None:
     made.new_message()
     received(made, HEADERS)
     assert made.shown("$dkim_signers|$dkim_verify_status") == "|" and authres(made) == ""
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("", "pass/"),
+        ("dkim_verify_min_keysizes = rsa=2048 : ed25519=250", "fail/pubkey_too_short"),
+        ("dkim_verify_min_keysizes = rsa=512", "pass/"),
+    ],
+)
+def test_minimum_key_sizes(tmp_path: Path, setting: str, expected: str) -> None:
+    """Exim spec 14, dkim_verify_min_keysizes"""
+    acl = "dkim:\n  accept logwrite = $dkim_verify_status/$dkim_verify_reason\n"
+    made = world(tmp_path, f"acl_smtp_dkim = dkim\n{setting}", acl)
+    received(made, [line(SEL), *HEADERS])
+    assert made.log.lines[0].startswith(expected)

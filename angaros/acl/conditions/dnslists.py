@@ -166,7 +166,7 @@ def _check_name(frame: Frame, domain: str, key: str, restriction: _Restriction |
     answer = _look_up(frame, query, domain)
     if answer.status == "again":
         metrics.add("dnslist_checks_total", domain, "deferred")
-        frame.log(f"DNS list lookup defer (probably timeout) for {query}: {_ASSUMED[unknown]}")
+        frame.log(f"DNS list lookup defer (probably timeout) for {query}: {_ASSUMED[unknown]}", "dnslist_defer")
         return unknown
     metrics.add("dnslist_checks_total", domain, "listed" if answer.addresses else "unlisted")
     if not answer.addresses:
