@@ -6,9 +6,7 @@ on here, by design; setting them is right and changes nothing.
 
 from __future__ import annotations
 
-MISSING: dict[str, str] = {
-    "main.tls_ocsp_fetch": "OCSP responses are stapled from tls_ocsp_file only, so far",
-}
+MISSING: dict[str, str] = {}
 """`prefix.option` -> why; the prefix is `main`, `router`, `transport`, `authenticator` or a driver."""
 
 _NO_C = "there is no C program to dump or to debug"

@@ -129,6 +129,10 @@ class Worker:
         self.loop.add_reader(place.channel.fileno(), self._hear)
         if place.notifier is not None:
             self.loop.add_reader(place.notifier.fileno(), self._notified)
+        if place.config.main.tls_ocsp_fetch:
+            from angaros.net.ocsp_fetch import keep_fresh
+
+            self.waiter.spawn(lambda: keep_fresh(self.services))
         gc.collect()
         gc.freeze()
         place.channel.send({"say": "ready"})

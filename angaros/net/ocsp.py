@@ -63,7 +63,15 @@ def _in_time(response: OCSPResponse | Any, now: datetime | None) -> bool:
     return bool(response.this_update_utc - SKEW <= now <= ends + SKEW)
 
 
-def check(der: bytes, chain: Sequence[Certificate], *, check_dates: bool) -> tuple[int, str, str]:
+def ends(der: bytes) -> float:
+    """When a useful response stops to be one."""
+    from cryptography.x509 import ocsp
+
+    response = ocsp.load_der_ocsp_response(der)
+    return ((response.next_update_utc or response.this_update_utc + MAX_AGE) + SKEW).timestamp()
+
+
+def check(der: bytes, chain: Sequence[Certificate], *, check_dates: bool, now: datetime | None = None) -> tuple[int, str, str]:
     """(outcome, why it is not verified, what the log says apart) of a response for the first certificate of `chain`."""
     from cryptography.x509 import ocsp
 
@@ -78,7 +86,7 @@ def check(der: bytes, chain: Sequence[Certificate], *, check_dates: bool) -> tup
         if issuer is None or not found or not _signed(response, issuer):
             return NOT_VERIFIED, "Received TLS status response is not for this certificate or not signed by its issuer", ""
         single = found[0]
-        if check_dates and not _in_time(single, None):
+        if check_dates and not _in_time(single, now):
             return FAILED, "Server certificate status is out-of-date", "OCSP dates invalid"
         if single.certificate_status == ocsp.OCSPCertStatus.REVOKED:
             reason = REASONS.get(single.revocation_reason.value, "") if single.revocation_reason else "unspecified"

@@ -116,8 +116,8 @@ class TlsContext:
     ssl: Any
     authorities: Any = None
     """Trusted certificates for OCSP: (file, directory)."""
-    staples: dict[bytes, bytes] = field(default_factory=dict)
-    """Server: certificate fingerprint -> OCSP response."""
+    staples: dict[bytes, tuple[bytes, float]] = field(default_factory=dict)
+    """Server: certificate fingerprint -> OCSP response, and when it ends."""
     hooks: TlsHooks = field(default_factory=TlsHooks)
 
     def with_hooks(self, hooks: TlsHooks) -> TlsContext:
@@ -139,34 +139,44 @@ class ContextCache:
 
     def __init__(self) -> None:
         self._contexts: dict[TlsSettings, tuple[tuple[object, ...], float, TlsContext]] = {}
+        self._staples: dict[TlsSettings, tuple[object, ...]] = {}
+        """State of the OCSP files when they were read."""
 
     def context(self, settings: TlsSettings, now: float) -> TlsContext:
         """The context; built again when one of its files has changed or a self-made certificate ends. Raises `TlsError`."""
-        stamp = _file_stamps(settings)
+        stamp = _stamps((*settings.certificates, *settings.keys, settings.authorities, settings.crl, settings.dhparam))
         known = self._contexts.get(settings)
         if known is not None and known[0] == stamp and now < known[1]:
+            if settings.ocsp_files:
+                self._renew_staples(known[2])
             return known[2]
         from angaros.net.tls_context import build_context
 
+        staples = _stamps(settings.ocsp_files)
         context = build_context(settings)
         while len(self._contexts) >= self.LIMIT:
-            del self._contexts[next(iter(self._contexts))]
+            gone = next(iter(self._contexts))
+            del self._contexts[gone]
+            self._staples.pop(gone, None)
+        self._staples[settings] = staples
         ends = now + settings.self_signed_lifetime / 2 if settings.self_signed else float("inf")
         self._contexts[settings] = (stamp, ends, context)
         return context
 
+    def _renew_staples(self, context: TlsContext) -> None:
+        """New responses need no new context: the keys of session tickets stay, which the workers share."""
+        stamp = _stamps(context.settings.ocsp_files)
+        if self._staples.get(context.settings) != stamp:
+            from angaros.net.tls_context import load_staples
 
-def _file_stamps(settings: TlsSettings) -> tuple[object, ...]:
-    """Identity of all files that the settings name."""
+            self._staples[context.settings] = stamp
+            load_staples(context)
+
+
+def _stamps(paths: tuple[str, ...]) -> tuple[object, ...]:
+    """Identity of files."""
     stamps: list[object] = []
-    for path in (
-        *settings.certificates,
-        *settings.keys,
-        settings.authorities,
-        settings.crl,
-        settings.dhparam,
-        *settings.ocsp_files,
-    ):
+    for path in paths:
         path = path.removeprefix("PEM ").removeprefix("DER ")
         if path.startswith("/"):
             try:

@@ -78,12 +78,23 @@ def server_settings(scope: Scope, *, strict: bool = False) -> TlsSettings:
         eccurve=expand_setting(main.tls_eccurve, "tls_eccurve", scope),
         alpn=tuple(split_list(expand_setting(main.tls_alpn, "tls_alpn", scope))),
         require_alpn=_matches(main.hosts_require_alpn, "hosts_require_alpn", scope),
-        ocsp_files=expand_files(main.tls_ocsp_file, "tls_ocsp_file", scope),
+        ocsp_files=_ocsp_files(certificates, scope),
         resumption=_matches(main.tls_resumption_hosts, "tls_resumption_hosts", scope),
         ticket_lifetime=harness.ticket_lifetime if harness else 7200,
         self_signed_lifetime=harness.self_signed_lifetime if harness else 3600,
         check_validity=not (harness and harness.ocsp_always_valid()),
     )
+
+
+def _ocsp_files(certificates: tuple[str, ...], scope: Scope) -> tuple[str, ...]:
+    """Responses to staple: the administrator's, else those that we fetch ourselves."""
+    main = scope.services.config.main
+    given = expand_files(main.tls_ocsp_file, "tls_ocsp_file", scope)
+    if given or not main.tls_ocsp_fetch or not certificates:
+        return given
+    from angaros.net.ocsp_fetch import fetcher_of
+
+    return fetcher_of(scope.services).files(certificates)
 
 
 def _matches(items: str | None, name: str, scope: Scope) -> bool:

@@ -32,7 +32,7 @@ def build_context(settings: TlsSettings) -> TlsContext:
         _set_key_exchange(ssl, settings)
         ssl.set_alpn_select_callback(tls_engine.choose_protocol)
         if settings.ocsp_files:
-            _load_staples(context)
+            load_staples(context)
         ssl.set_ocsp_server_callback(tls_engine.give_staple)
         ssl.set_session_id(b"angaros")
         ssl.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -189,14 +189,15 @@ def _set_key_exchange(ssl: Any, settings: TlsSettings) -> None:
             raise TlsError("TLS error on DH param file", openssl_extra.error_text(error)) from None
 
 
-def _load_staples(context: TlsContext) -> None:
-    """Responses that are not readable, or out of date, are left out (Exim spec 43.8)."""
+def load_staples(context: TlsContext) -> None:
+    """Read the responses; those that are not readable, or out of date, are left out (Exim spec 43.8)."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
 
     from angaros.net import ocsp
 
     kind = "DER"
+    context.staples.clear()
     for path, certificate_file in zip(context.settings.ocsp_files, context.settings.certificates, strict=False):
         if path.startswith(("PEM ", "DER ")):
             kind, path = path[:3], path[4:].strip()
@@ -207,6 +208,8 @@ def _load_staples(context: TlsContext) -> None:
         except (OSError, ValueError):
             continue
         for response in responses:
-            if ocsp.is_useful(response) or not context.settings.check_validity:
-                context.staples[certificate.fingerprint(hashes.SHA256())] = response
+            always = not context.settings.check_validity
+            if ocsp.is_useful(response) or always:
+                ends = float("inf") if always else ocsp.ends(response)
+                context.staples[certificate.fingerprint(hashes.SHA256())] = (response, ends)
                 break

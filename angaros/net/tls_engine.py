@@ -8,6 +8,7 @@ Laws:
 from __future__ import annotations
 
 import base64
+import time
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL, crypto
@@ -395,7 +396,9 @@ def give_staple(connection: Any, data: object) -> bytes:
     own = connection.get_certificate()
     if own is None:
         return b""
-    response = engine.context.staples.get(own.to_cryptography().fingerprint(hashes.SHA256()), b"")
+    response, ends = engine.context.staples.get(own.to_cryptography().fingerprint(hashes.SHA256()), (b"", 0.0))
+    if ends < time.time():  # it was good when it was read
+        response = b""
     engine.ocsp = ocsp.VERIFIED if response else ocsp.NOT_RESPONDED
     return response
 
