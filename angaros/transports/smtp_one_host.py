@@ -113,6 +113,8 @@ class OneHost:
                 self.results.opened(session)
             except SessionFailure as failure:
                 self.results.failed(failure, opener.plan)
+                if opener.plan.enforced and (failure.tls_failed or failure.number == Why.TLS_REQUIRED):
+                    failure.message_error = True  # the policy is one domain's: it must not hold up others at this host
                 if not failure.tls_failed or opener.plan.mandatory or not self.options.tls_tempfail_tryclear:
                     raise
                 self.copy.host_deferred(failure.text, failure.number)
@@ -218,13 +220,16 @@ class OneHost:
         copy = self.copy
         if not error.permanent:
             copy.attempt.log_both(f"{host_text(copy, self.host.name, self.host.address, self.port)}: {error}")
-            copy.waiting[self._waiting_key()] = None
+            if error.sts is None:
+                copy.waiting[self._waiting_key()] = None
+        # What one domain's MTA-STS policy says must not hold up other domains at the same host.
+        key = self.state.host_key if error.sts is None else self.state.message_key
         for item in copy.pending():
             item.result.message, item.result.basic_errno = str(error), error.number
             if error.permanent:
                 item.result.status, item.pending = "fail", False
             else:
-                item.result.retries.append((self.state.host_key, "update", error.number, 0, str(error)))
+                item.result.retries.append((key, "update", error.number, 0, str(error)))
 
     def _failed(self, failure: SessionFailure) -> None:
         """The session did not come to MAIL: the host's fault (Exim spec 48.2)."""

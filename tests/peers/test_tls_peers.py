@@ -29,3 +29,11 @@ def test_dane_with_postfix_over_signed_zones() -> None:
 def test_tls_and_sasl_with_other_programs() -> None:
     need({"openssl": "openssl", "gnutls-cli": "gnutls-bin", "curl": "curl", "swaks": "swaks", "dovecot": "dovecot-core"})
     assert run_scenario("tests.peers.scenario_tls", timeout=280).endswith("ok\n")
+
+
+@pytest.mark.peers
+@pytest.mark.root
+@pytest.mark.timeout(300)
+def test_policies_reports_and_staples() -> None:
+    need({"unbound": "unbound", "ldns-signzone": "ldnsutils", "openssl": "openssl"})
+    assert run_scenario("tests.peers.scenario_sts", timeout=280).endswith("ok\n")

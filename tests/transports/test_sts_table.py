@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import PublicFormat
 
+from angaros.delivery.options import DeliverOptions
 from angaros.net import http
 from angaros.net.mta_sts_cache import DATABASE
 from tests.delivery.world import Sink, World
@@ -198,6 +199,19 @@ def test_domains_do_not_share_a_connection(tmp_path: Path, made: Made, servers: 
         keep_policy(world, "enforce")
         log = "\n".join(world.deliver("x@dom.example", "y@free.example"))
     assert "== x@dom.example" in log and "=> y@free.example" in log
+
+
+@pytest.mark.parametrize("server", ["unknown CA", "no TLS", "right"])
+def test_a_domain_cannot_block_a_host_for_others(tmp_path: Path, made: Made, servers: Servers, server: str) -> None:
+    """Else anybody could stop mail to a large provider by a policy of his own."""
+    zones = {**ZONES, "free.example": [{"MX": [10, "mx.dom.example"]}]}
+    with Sink(tls=servers[server]) as sink:
+        world = World(tmp_path, ROUTER, transport(sink.port, made, "hosts_try_mta_sts = *"), zones=zones)
+        keep_policy(world, "enforce", "mail.dom.example" if server == "right" else "mx.dom.example")
+        assert "== x@dom.example" in "\n".join(world.deliver("x@dom.example"))
+        log = "\n".join(world.deliver("y@free.example", options=DeliverOptions()))
+    assert "=> y@free.example" in log
+    assert all(key.count(":") > 2 for key, _, _ in world.services.hints.items("retry")), "records for the message only"
 
 
 def test_variables(tmp_path: Path, made: Made, servers: Servers) -> None:
