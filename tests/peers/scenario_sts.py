@@ -160,6 +160,9 @@ def ocsp_case(directory: Path) -> Case:
 
 def converse(angaros: Angaros, postfix: Postfix, case: Case, tls: Path) -> None:
     """All messages, the report, the staple."""
+    files = ("-index", "index.txt", "-rsigner", case.made.cafile, "-rkey", "ca.key", "-CA", case.made.cafile)
+    angaros.node.spawn("openssl", "ocsp", "-port", "8888", *files, "-ndays", "4", cwd=case.directory)
+    time.sleep(0.5)  # else the first attempt finds nobody, and the next comes a minute later
     angaros.start()
     postfix.start()
     for domain in DOMAINS:
@@ -184,6 +187,8 @@ def report(angaros: Angaros, tls: Path) -> None:
     hints = HintsDb(str(angaros.spool / "db"), uid=EXIM_UID, gid=EXIM_UID)
     for key, _, record in list(hints.items("tlsrpt")):
         day, _, rest = key.partition(":")
+        if not rest:
+            continue
         hints.delete("tlsrpt", key)
         hints.put("tlsrpt", f"{int(day) - 2}:{rest}", record)
     hints.put("tlsrpt", "sent", {"day": int(time.time() // 86400) - 1})
@@ -200,8 +205,6 @@ def report(angaros: Angaros, tls: Path) -> None:
 
 def staple(angaros: Angaros, case: Case) -> None:
     """The daemon has asked the responder; a client sees the answer."""
-    files = ("-index", "index.txt", "-rsigner", case.made.cafile, "-rkey", "ca.key", "-CA", case.made.cafile)
-    angaros.node.spawn("openssl", "ocsp", "-port", "8888", *files, "-ndays", "4", cwd=case.directory)
     client = ("openssl", "s_client", "-connect", f"{angaros.node.address}:25", "-starttls", "smtp", "-status", "-CAfile")
 
     def stapled() -> bool:
