@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from angaros.net.tls import VERIFY_REQUIRE, TlsError, TlsHooks, TlsSettings
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from angaros.model.delivery import Host
     from angaros.model.interfaces import Services, Stream
 
 PORTS = {"https": 443, "http": 80}
@@ -140,22 +140,26 @@ def fetch(request: Request, services: Services) -> Response:
 
 def _connect(host: str, port: int, timer: _Timer, services: Services) -> Stream:
     error: OSError | None = None
-    for found in _addresses(host, services):
+    for address in _addresses(host, services):
         try:
-            return services.waiter.connect(found.address, port, timeout=timer.left())
+            return services.waiter.connect(address, port, timeout=timer.left())
         except OSError as failed:  # a TimeoutError too: `left` raises it when nothing is left
             error = failed
     raise error or HttpError(DNS, f"{host} has no address")
 
 
-def _addresses(host: str, services: Services) -> list[Host]:
+def _addresses(host: str, services: Services) -> list[str]:
+    import ipaddress
+
     from angaros.net.hosts import FOUND, FOUND_LOCAL, HostQuery, find_by_dns
 
+    with suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]
     query = HostQuery(addresses=True, qualify_single=False, local_check=False, dnssec_lists="none")
     search = find_by_dns(host, Scope(services), query)
     if search.status not in (FOUND, FOUND_LOCAL):
         raise HttpError(DNS, f"no address found for {host}")
-    return search.hosts[:MAX_ADDRESSES]
+    return [found.address for found in search.hosts[:MAX_ADDRESSES]]
 
 
 def _start_tls(stream: Stream, host: str, request: Request, timer: _Timer, services: Services) -> None:

@@ -140,7 +140,7 @@ def responder(tmp_path: Path) -> Iterator[tuple[Case, subprocess.Popen[str]]]:
 def test_a_real_responder(responder: tuple[Case, subprocess.Popen[str]]) -> None:
     case, process = responder
     assert case.stapled() == 1, "nothing yet, and nobody waits"
-    assert case.refresh() == 1 and not case.log.lines
+    assert (case.refresh(), case.log.lines) == (1, [])
     assert case.stapled() == 4
     assert case.refresh() == 0, "it has days to live"
     case.clock.later = 2 * 86400 + 60

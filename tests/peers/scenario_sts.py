@@ -161,8 +161,9 @@ def ocsp_case(directory: Path) -> Case:
 def converse(angaros: Angaros, postfix: Postfix, case: Case, tls: Path) -> None:
     """All messages, the report, the staple."""
     files = ("-index", "index.txt", "-rsigner", case.made.cafile, "-rkey", "ca.key", "-CA", case.made.cafile)
-    angaros.node.spawn("openssl", "ocsp", "-port", "8888", *files, "-ndays", "4", cwd=case.directory)
-    time.sleep(0.5)  # else the first attempt finds nobody, and the next comes a minute later
+    out = Path("/tmp/world/ocsp.out")
+    angaros.node.spawn("openssl", "ocsp", "-port", "8888", *files, "-ndays", "4", cwd=case.directory, log=str(out))
+    wait_for(lambda: "ocsp: waiting" in out.read_text().lower() or "ACCEPT" in out.read_text(), 10, "the responder")
     angaros.start()
     postfix.start()
     for domain in DOMAINS:
