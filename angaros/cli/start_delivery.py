@@ -19,7 +19,8 @@ def install(context: Context) -> None:
         from angaros.delivery.deliver import deliver_held
         from angaros.delivery.options import DeliverOptions, DeliverStatus
 
-        if os.geteuid() != os.getuid() and os.geteuid() != 0:  # we came through the daemon's door: it delivers
+        unprivileged = services.config.main.deliver_drop_privilege  # then nobody has to be root
+        if os.geteuid() not in (os.getuid(), 0) and not unprivileged:  # we came through the daemon's door: it delivers
             _leave_to_daemon(context, message, lock)
             return
         if foreground:

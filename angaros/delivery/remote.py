@@ -155,7 +155,7 @@ def _secured(attempt: Attempt, instance: Any, delivery: Delivery) -> bool:
 
 
 def same_hosts(one: Delivery, other: Delivery) -> bool:
-    """The same hosts; those of equal MX preference may be in another order."""
+    """The same hosts; those of equal MX preference, or of a group that the router has shuffled, may be in another order."""
     a, b = one.hosts, other.hosts
     if len(a) != len(b):
         return False
@@ -165,11 +165,12 @@ def same_hosts(one: Delivery, other: Delivery) -> bool:
 
 
 def _host_keys(delivery: Delivery) -> list[tuple[int, list[tuple[str, str, int, bool]]]]:
-    """Runs of equal preference, each in an order of its own."""
+    """Runs of equal preference, each in an order of its own. # Exim spec 20.3, hosts_randomize"""
+    shuffled = bool(delivery.extra.get("hosts_randomized"))
     runs: list[tuple[int, list[tuple[str, str, int, bool]]]] = []
     for host in delivery.hosts:
         key = (host.name.lower(), host.address, host.port, host.dnssec)
-        if host.mx >= 0 and runs and runs[-1][0] == host.mx:
+        if (host.mx >= 0 or shuffled) and runs and runs[-1][0] == host.mx:
             runs[-1][1].append(key)
             runs[-1][1].sort()
         else:

@@ -167,9 +167,10 @@ class Fixups:
         return ""
 
     def _address_without_sender(self) -> str:
-        if self.message.local_error_message or (self.message.sender_local and not self.smtp):
+        untrusted = not self.submission.caller.trusted and not self.smtp
+        if self.message.local_error_message or (self.message.sender_local and untrusted):
             return self._login_address()
-        if self.message.sender_local:  # MAIL FROM:<> to -bs
+        if self.message.sender_local:  # a trusted caller, or MAIL FROM:<> to -bs
             return ""
         return self._authenticated_address()
 

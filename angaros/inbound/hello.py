@@ -51,6 +51,7 @@ def _judged(c: Conversation, verb: str, name: str) -> str | None:
         return None
     session = c.session
     session.sender_helo_name = taint(name)
+    session.host_name_unshown = False
     if not _verified(c, verb):
         session.sender_helo_name = ""
         return None

@@ -21,7 +21,11 @@ def _helo_to_show(session: Session) -> str:
         if inside[:5].lower() in ("ipv4:", "ipv6:"):
             inside = inside[5:]
         return "" if inside.lower() == session.sender_host_address.lower() else helo
-    return "" if helo.lower() == session.sender_host_name.lower() else helo
+    return "" if helo.lower() == _name_to_show(session).lower() else helo
+
+
+def _name_to_show(session: Session) -> str:
+    return "" if session.host_name_unshown else session.sender_host_name
 
 
 def sender_fullhost(session: Session, *, with_port: bool = False) -> str:
@@ -31,7 +35,7 @@ def sender_fullhost(session: Session, *, with_port: bool = False) -> str:
     address = f"[{session.sender_host_address}]"
     if with_port and session.sender_host_port > 0:
         address += f":{session.sender_host_port}"
-    name = session.sender_host_name
+    name = _name_to_show(session)
     helo = _helo_to_show(session) if name else session.sender_helo_name
     parts = [name] if name else []
     if helo:
@@ -46,7 +50,7 @@ def sender_rcvhost(session: Session, *, with_port: bool = False) -> str:
         return ""
     address = f"[{session.sender_host_address}]"
     helo = _helo_to_show(session)
-    name, ident = session.sender_host_name, session.sender_ident
+    name, ident = _name_to_show(session), session.sender_ident
     details = []
     if with_port and session.sender_host_port > 0:
         if name:

@@ -18,7 +18,7 @@ class Host:
     port: int = 0
     """0: the transport's port."""
     mx: int = -1
-    """MX preference; -1 when it did not come from an MX record."""
+    """MX preference; below 0 when it did not come from an MX record."""
     sort_key: int = 0
     dnssec: bool = False
     """The DNS data was authenticated (AD)."""

@@ -464,9 +464,11 @@ class Resolver(Protocol):
         search_parents: bool = False,
         dnssec: bool = False,
         scope: Scope | None = None,
+        events: bool = True,
     ) -> DnsAnswer:
         """Look up; follows CNAMEs up to `dns_cname_loops`. `kind` is `A`, `MX`, ... Honours the dns_* main options given to the
-        resolver when it was built. `scope`: where debugging lines are shown."""
+        resolver when it was built. `scope`: where debugging lines are shown, and whose `dns:fail` is raised unless not
+        `events`."""
         ...
 
 

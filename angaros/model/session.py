@@ -23,6 +23,8 @@ class Session:
     """Verified name from a reverse lookup; "" when not looked up or not found."""
     sender_host_aliases: list[str] = field(default_factory=list)
     host_name_looked_up: bool = False
+    host_name_unshown: bool = False
+    """Found while the HELO name was verified: logs and Received: lines go without it until the next HELO."""
     """A reverse lookup was tried."""
     host_lookup_failed: bool = False
     host_lookup_deferred: bool = False

@@ -169,6 +169,7 @@ class StubResolver:
         search_parents: bool = False,
         dnssec: bool = False,
         scope: Scope | None = None,
+        events: bool = True,
     ) -> DnsAnswer:
         """See `interfaces.Resolver`."""
         number = TYPES.get(kind.upper())
@@ -187,7 +188,7 @@ class StubResolver:
         if answer.status == "again":
             if self._listed(name, self.settings.again_means_nonexist, "dns_again_means_nonexist", scope):
                 return DnsAnswer("nomatch")
-        if scope is not None and answer.status in FAILURES:
+        if scope is not None and events and answer.status in FAILURES:
             _failure_event(scope, FAILURES[answer.status], answer.failed_name or name, kind)
         return answer
 

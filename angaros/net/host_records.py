@@ -58,6 +58,7 @@ class Wish:
             search_parents=extend and self.query.search_parents,
             dnssec=self.request,
             scope=self.scope,
+            events=self.query.events,
         )
 
 

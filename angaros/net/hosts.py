@@ -53,6 +53,8 @@ class HostQuery:
     ipv4_prefer: bool = False
     local_check: bool = True
     """Look whether a host is this one."""
+    events: bool = True
+    """`dns:fail` is raised."""
     dnssec_lists: str = ""
     """`options`: the DNSSEC lists are a router's options (debugging lines name them); `none`: there are none."""
 
@@ -81,7 +83,8 @@ class HostSearch:
 
 def build_host_list(text: str, randomize: bool, scope: Scope) -> list[Host]:
     """Expanded text of `hosts` or `fallback_hosts` -> hosts without addresses. `+` separates groups that are shuffled each for
-    itself; `name:port` with the colon doubled gives a port; `name/MX` asks for its MX hosts (Exim spec 20.5, 30.1)."""
+    itself; `name:port` with the colon doubled gives a port; `name/MX` asks for its MX hosts (Exim spec 20.5, 30.1). The groups
+    of a shuffled list can be told apart by `mx`: -1, -2, ..."""
     groups: list[list[Host]] = [[]]
     for item in split_list(text):
         item = Tainted(item) if isinstance(text, Tainted) else item
@@ -90,8 +93,12 @@ def build_host_list(text: str, randomize: bool, scope: Scope) -> list[Host]:
         elif item:
             groups[-1].append(_host_item(item))
     hosts: list[Host] = []
-    for group in groups:
-        hosts += shuffled(group, scope) if randomize else group
+    for number, group in enumerate(groups):
+        if randomize:
+            for host in group:
+                host.mx = -1 - number
+            group = shuffled(group, scope)
+        hosts += group
     return hosts
 
 

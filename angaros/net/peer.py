@@ -110,7 +110,7 @@ def _confirm(names: list[str], session: Session, scope: Scope) -> tuple[list[str
     deferred = False
     secure = True
     for name in names:
-        found = _forward(name, scope, HostQuery(addresses=True, qualify_single=False, local_check=False))
+        found = _forward(name, scope, HostQuery(addresses=True, qualify_single=False, local_check=False, events=False))
         if found.status == "again":
             deferred = True
             scope.trace("host_lookup", " temporary error for host name lookup")
@@ -186,7 +186,7 @@ def _helo_is_true(session: Session, scope: Scope) -> bool:
     inner = scope.child()
     inner.depth += 1 if scope.where else 0
     if not session.sender_host_name and not session.host_lookup_failed:
-        lookup_host_name(inner)
+        session.host_name_unshown = lookup_host_name(inner)
     if session.sender_host_name:
         for number, name in enumerate([session.sender_host_name, *session.sender_host_aliases]):
             if name.lower() == helo.lower():

@@ -119,6 +119,8 @@ class Router:
             return found
         if not transport and run.mode in (Mode.DELIVER, Mode.ADDRESS_TEST):
             return run.defer(f'neither "transport" nor "verify_only" is set for {run.router.name} router', Why.BAD_TRANSPORT)
+        if randomize:
+            run.delivery.extra["hosts_randomized"] = True
         return assign(run, found, transport)
 
     def _words(self, run: Run, words: list[str]) -> tuple[bool, LookupPlan, str | None] | Answer:

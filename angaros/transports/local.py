@@ -212,7 +212,7 @@ def _cannot_become(setup: Setup, euid: int) -> DeliveryResult:
         f" {first.local_part} <{first.address}> transport={setup.name}",
         panic=True,
     )
-    return DeliveryResult("defer", special_action="freeze")
+    return DeliveryResult("defer", basic_errno=Why.UNKNOWN, special_action="freeze")
 
 
 def expand_option(setup: Setup, text: str, what: str = "") -> str:
@@ -225,9 +225,9 @@ def expand_option(setup: Setup, text: str, what: str = "") -> str:
 
 
 def refuse_tainted(value: str, what: str, setup: Setup) -> None:
-    """A file or command name that came from outside is not used (Exim spec 9.? "tainted")."""
+    """A file or command name that came from outside is not used. # Exim spec 11"""
     if is_tainted(value):
-        raise TransportError(f"Tainted '{value}' ({what} for {setup.name} transport) not permitted", Why.UNKNOWN)
+        raise TransportError(f"Tainted '{value}' ({what} for {setup.name} transport) not permitted", Why.UNKNOWN, panic=True)
 
 
 def smtp_batch(setup: Setup) -> str:

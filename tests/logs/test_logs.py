@@ -209,3 +209,13 @@ def test_deliveries(tmp_path: Path) -> None:
     assert failure_line(remote, failed, message, log) == "** c@d R=r T=t H=h [1.2.3.4]:25 : no"
     later = DeliveryResult("defer", basic_errno=111)
     assert defer_line(remote, later, message, log) == "== c@d R=r T=t defer (111): Connection refused"
+
+
+def test_a_name_found_while_helo_was_verified_is_not_shown_until_the_next_helo() -> None:
+    session = Session(sender_host_address="10.1.1.1", sender_host_name="host.ex", sender_helo_name="x.ex", sender_ident="joe")
+    assert (sender_fullhost(session), sender_rcvhost(session)) == (
+        "host.ex (x.ex) [10.1.1.1]",
+        "host.ex ([10.1.1.1] helo=x.ex ident=joe)",
+    )
+    session.host_name_unshown = True
+    assert (sender_fullhost(session), sender_rcvhost(session)) == ("(x.ex) [10.1.1.1]", "[10.1.1.1] (helo=x.ex ident=joe)")
