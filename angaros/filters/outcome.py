@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from angaros.model.reply import Reply
@@ -9,6 +10,9 @@ from angaros.model.reply import Reply
 
 class FilterError(Exception):
     """The filter cannot be used; `str()` is Exim's text (after `error in filter file: `)."""
+
+    transcript: Sequence[str] = ()
+    """What a test had told before."""
 
 
 @dataclass(slots=True)

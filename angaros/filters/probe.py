@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,21 +183,26 @@ def _announce(scope: Scope, message: Message, delivery: Delivery, test: FilterTe
 
 
 def _one(scope: Scope, source: _Source, out: Any) -> int:
-    kind = "exim" if source.system else filter_kind(source.text)
+    kind = filter_kind(source.text) or ("exim" if source.system else "")
     if not kind:
         return _forward_file(scope, source.path, source.text, out)
     print(f'Testing {kind.capitalize()} filter file "{source.path}"\n', file=out)
-    if kind == "sieve":
+    if kind == "sieve" and not source.system:
         return _sieve(scope, source, out)
     try:
         outcome = _run(scope, source.system, source.text)
     except FilterError as error:
+        _tell(error.transcript, out)
         print(f"Filter error: {error}", file=out)
         return 1
-    for line in outcome.transcript:
-        print(line.encode("latin-1").decode("utf-8", "surrogateescape"), file=out)
+    _tell(outcome.transcript, out)
     _conclude(outcome, out)
     return 0
+
+
+def _tell(transcript: Sequence[str], out: Any) -> None:
+    for line in transcript:
+        print(line.encode("latin-1").decode("utf-8", "surrogateescape"), file=out)
 
 
 def _sieve(scope: Scope, source: _Source, out: Any) -> int:
@@ -243,11 +249,10 @@ def _conclude(outcome: FilterOutcome, out: Any) -> None:
         print("Normal delivery will occur.", file=out)
 
 
-class _Everything:
-    """All that a list may have is permitted here."""
+class _ForwardFile:
+    """What a list may have here."""
 
-    forbid_blackhole = forbid_include = skip_syntax_errors = False
-    allow_defer = allow_fail = True
+    forbid_blackhole = forbid_include = skip_syntax_errors = allow_defer = allow_fail = False
     include_directory = None
 
 
@@ -255,15 +260,21 @@ def _forward_file(scope: Scope, path: str, source: str, out: Any) -> int:
     """A list in place of a filter: what it generates."""
     main = scope.services.config.main
 
+    assert scope.delivery is not None
+    incoming = scope.delivery.domain
+
     def qualify(address: str, backslashed: bool) -> str:
-        return address if "@" in address else f"{address}@{main.qualify_recipient}"
+        domain = incoming if backslashed else main.qualify_recipient
+        return address if "@" in address else f"{address}@{domain}"
 
     def read(name: str, limit: int) -> bytes:
-        with open(name, "rb") as file:
-            return file.read(limit)
+        try:
+            with open(name, "rb") as file:
+                return file.read(limit)
+        except (FileNotFoundError, NotADirectoryError):
+            return b""
 
-    assert scope.delivery is not None
-    reader = ListReader(_Everything, AddressRules.of(main), scope.delivery.domain, qualify, read, text)
+    reader = ListReader(_ForwardFile, AddressRules.of(main), incoming, qualify, read, text)
     print(f'Testing forward file file "{path}"\n', file=out)
     try:
         found = reader.read(source)
@@ -271,9 +282,8 @@ def _forward_file(scope: Scope, path: str, source: str, out: Any) -> int:
         print(f"exim: error in forward file: {error}", file=out)
         return 1
     if found.action:
-        print(f"exim: forward file: :{found.action}: {found.text}".rstrip(), file=out)
-        return 0
-    print("exim: forward file generated:", file=out)
-    for _, item in found.items:
+        print(f'exim: forwardfile contains ":{found.action}:"', file=out)
+    print("exim: forward file generated:" if found.items else "exim: no addresses generated from forward file", file=out)
+    for _, item in reversed(found.items):
         print(f"  {item}", file=out)
     return 0

@@ -46,11 +46,18 @@ def same_everywhere(text: str) -> str:
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("250-LIMITS "))
 
 
-def questions(session: str) -> list[tuple[list[str], str]]:
+def filter_tests(message: str) -> list[tuple[list[str], str]]:
+    who = ["-f", "alice@example.org", "-bfd", "example.com", "-bfl", "bob"]
+    return [([mode, str(file), *who], message) for file in sorted((SITE / "filters").iterdir()) for mode in ("-bf", "-bF")]
+
+
+def questions(configuration: str, session: str) -> list[tuple[list[str], str]]:
     addresses = (ANSWERS / "addresses.txt").read_text().splitlines()
     about: list[tuple[list[str], str]] = [([mode, *addresses], "") for mode in ("-bt", "-bv", "-bvs")]
     about += [(["-brw", address], "") for address in ("root@x.internal", "a@alias.example", "u@c.example", "<>")]
     about += [(["-brt", address], "") for address in ("x@relay.example", "bob@example.com", "q@lists.example")]
+    if configuration == "rewriting.conf":  # the filters are the same with each
+        about += [question for message in (ANSWERS / "messages").iterdir() for question in filter_tests(message.read_text())]
     return about + [(["-bh", host], session) for host in HOSTS]
 
 
@@ -66,7 +73,7 @@ def main(name: str) -> None:
             Path(directory).chmod(0o777)
         configuration = Path("/tmp/exim.conf")
         configuration.write_text(f"add_environment = PATH=/bin\n{(ANSWERS / name).read_text()}")
-        for arguments, stdin in questions(session):
+        for arguments, stdin in questions(name, session):
             wanted, got = (same_everywhere(ask(program, configuration, *arguments, stdin=stdin)) for program in (theirs, ours))
             if wanted != got:
                 failures += 1

@@ -58,7 +58,11 @@ def run_exim_filter(text: str, setting: FilterSetting) -> FilterOutcome:
     # The text is the filter's author's, even when the router's `data` expanded something into it.
     commands = parse(untaint(text), system=setting.system, allowed=setting.allowed)
     run = _Run(setting)
-    run.obey(commands)
+    try:
+        run.obey(commands)
+    except FilterError as error:
+        error.transcript = run.told
+        raise
     run.outcome.transcript = run.told
     return run.outcome
 
