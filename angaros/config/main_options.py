@@ -179,6 +179,7 @@ class MainOptions(Options):
     dns_retry: int = integer(0, "Resolver retry count", since="1.60")
     dns_trust_aa: str | None = string(None, "Zones whose AA answers count as DNSSEC-secure", items="domain", expanded=True)
     dns_use_edns0: int = integer(-1, "Force EDNS0 off/on/default", since="4.76")
+    drop_cr: bool = boolean(False, "Obsolete since 4.20, gone after 4.99", hidden=True)
     dsn_advertise_hosts: str | None = string(None, "Clients offered the DSN extension", items="host", expanded=True)
     dsn_from: str = string(
         "Mail Delivery System <Mailer-Daemon@$qualify_domain>",

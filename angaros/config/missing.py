@@ -20,6 +20,7 @@ NO_EFFECT: dict[str, str] = {
     "main.debug_store": _NO_C,
     "main.deliver_drop_privilege": "deliveries never hold root's power",
     "main.disable_fsync": "a message is always safe on disk before it is accepted",
+    "main.drop_cr": "a no-op in Exim too: line ends are as chapter 48 of the manual says",
     "main.gnutls_allow_auto_pkcs11": _NO_GNUTLS,
     "main.gnutls_compat_mode": _NO_GNUTLS,
     "main.panic_coredump": _NO_C,

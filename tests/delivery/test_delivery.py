@@ -36,6 +36,19 @@ def test_bounce_says_who_failed_and_why(tmp_path: Path) -> None:
         assert text in bounce
 
 
+def test_bounce_says_what_the_host_was(tmp_path: Path) -> None:
+    """EXPERIMENTAL_DSN_INFO: the host's address, greeting and answer to EHLO, beside RFC 3464's fields."""
+    with Sink({"CONNECT": "220 I am here", "RCPT": "550 not for us"}) as sink:
+        router = "r:\n  driver = manualroute\n  route_list = * 127.0.0.1\n  transport = t\n  self = send\n"
+        world = World(tmp_path, router, f"t:\n  driver = smtp\n  port = {sink.port}\n  allow_localhost\n")
+        world.deliver("x@dom")
+    [bounce] = world.sent
+    assert f"Remote-MTA: dns; 127.0.0.1\nRemote-MTA: X-ip; [127.0.0.1]:{sink.port}\n" in bounce
+    assert "X-Remote-MTA-smtp-greeting: X-str; 220 I am here\n" in bounce
+    assert "X-Remote-MTA-helo-response: X-str; 250" in bounce
+    assert "Diagnostic-Code: smtp; 550 not for us\n" in bounce
+
+
 BOUNCE_OPTIONS = {
     "bounce_return_body = no": ("text/rfc822-headers", "the body"),
     "bounce_return_size_limit = 1": ("the body", "\0"),
