@@ -220,3 +220,10 @@ def test_minimum_key_sizes(tmp_path: Path, setting: str, expected: str) -> None:
     made = world(tmp_path, f"acl_smtp_dkim = dkim\n{setting}", acl)
     received(made, [line(SEL), *HEADERS])
     assert made.log.lines[0].startswith(expected)
+
+
+def test_copied_headers(tmp_path: Path) -> None:
+    """z= is shown as it is; nothing depends on it. # RFC 6376 3.5"""
+    made = world(tmp_path, "acl_smtp_dkim = dkim", "dkim:\n  accept logwrite = $dkim_copiedheaders/$dkim_verify_status\n")
+    received(made, [line(SEL).replace("q=dns/txt", "q=dns/txt; z=From:a=40b|Subject:hello"), *HEADERS])
+    assert "From:a=40b|Subject:hello/fail" in made.log.lines

@@ -222,3 +222,28 @@ def test_decode_stays_in_its_directory(tmp_path: Path, name: str) -> None:
     run_mime_acl("mime", w.scope)
     assert sorted(path.name for path in (tmp_path / f"spool/scan/{w.message.id}").iterdir()) == [f"{w.message.id}.eml"]
     assert not (tmp_path / "spool/evil").exists() and not (tmp_path / "spool/scan/evil").exists()
+
+
+SHOWN = (
+    "$mime_part_count: $mime_content_type|$mime_charset|$mime_content_transfer_encoding|$mime_content_disposition|"
+    "$mime_filename|$mime_content_id|$mime_content_description|$mime_boundary|"
+    "$mime_is_multipart$mime_is_coverletter$mime_is_rfc822"
+)
+
+
+def test_variables_of_a_part(tmp_path: Path) -> None:
+    w = PolicyWorld(tmp_path, f"begin acl\nmime:\n  accept logwrite = {SHOWN}\n")
+    body = (
+        '--a\nContent-Type: text/plain; charset="UTF-8"\n\nx\n--a\nContent-Type: image/gif; name=x.gif\n'
+        "Content-Transfer-Encoding: BASE64\nContent-Disposition: Inline\nContent-ID: <i@d>\nContent-Description: A Cat\n\n"
+        "R0lG\n--a\nContent-Type: message/rfc822\n\nContent-Type: text/html\n\nin\n--a--\n"
+    )
+    w.receive("Content-Type: multipart/mixed; boundary=a\n", body)
+    assert run_mime_acl("mime", w.scope).outcome is Outcome.ACCEPT
+    assert w.log.lines == [
+        "0: multipart/mixed|||||||a|110",
+        "1: text/plain|UTF-8|||||||010",
+        "2: image/gif||base64|inline|x.gif|<i@d>|acat||000",
+        "3: message/rfc822|||||||000",
+        "0: text/html|||||||011",
+    ]
