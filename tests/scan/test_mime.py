@@ -244,6 +244,6 @@ def test_variables_of_a_part(tmp_path: Path) -> None:
         "0: multipart/mixed|||||||a|110",
         "1: text/plain|UTF-8|||||||010",
         "2: image/gif||base64|inline|x.gif|<i@d>|acat||000",
-        "3: message/rfc822|||||||000",
-        "0: text/html|||||||011",
+        "3: message/rfc822||||||||000",
+        "0: text/html||||||||011",
     ]
