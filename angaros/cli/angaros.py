@@ -20,6 +20,12 @@ def _check(arguments: list[str]) -> int:
     return check(arguments)
 
 
+def _mta_sts(arguments: list[str]) -> int:
+    from angaros.cli.mta_sts import main as mta_sts
+
+    return mta_sts(arguments)
+
+
 def _version(arguments: list[str]) -> int:
     print(f"angaros {__version__} (Exim {EXIM_VERSION} compatible)")
     return 0
@@ -28,6 +34,7 @@ def _version(arguments: list[str]) -> int:
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "check": (_check, "read a configuration and say everything that is wrong or not built yet"),
     "demo": (_demo, "run a small server under ./var, as `make run` does"),
+    "mta-sts": (_mta_sts, "show or forget the MTA-STS policies that are kept"),
     "version": (_version, "print the version"),
 }
 

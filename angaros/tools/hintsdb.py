@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -15,7 +16,7 @@ from angaros.hints.db import HintsDb, HintsError
 MONTH = 30 * 86400
 """`exim_tidydb` removes what is older, unless told otherwise."""
 MESSAGE_ID = re.compile(r"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})")
-DATABASES = ("retry", "misc", "callout", "ratelimit", "seen", "tls")
+DATABASES = ("retry", "misc", "callout", "ratelimit", "seen", "tls", "dmarc", "mta_sts", "ocsp", "tlsrpt")
 
 
 def stamp(moment: float, utc: bool) -> str:
@@ -77,6 +78,10 @@ def _plain(key: str, changed: float, record: Record, utc: bool) -> list[str]:
     return [f"{key}\t{stamp(record.get('time_stamp', changed), utc)}"]
 
 
+def _whole(key: str, changed: float, record: Record, utc: bool) -> list[str]:
+    return [f"{stamp(changed, utc)} {key} {json.dumps(record)}"]
+
+
 SHOW: dict[str, Callable[[str, float, Record, bool], list[str]]] = {
     "retry": _retry,
     "misc": _misc,
@@ -84,6 +89,10 @@ SHOW: dict[str, Callable[[str, float, Record, bool], list[str]]] = {
     "ratelimit": _ratelimit,
     "seen": _plain,
     "tls": _plain,
+    "dmarc": _whole,
+    "mta_sts": _whole,
+    "ocsp": _whole,
+    "tlsrpt": _whole,
 }
 
 
@@ -173,7 +182,11 @@ def tidydb() -> int:
     oldest = time.time() - limit
     queued = _queued(rest[0])
     for key, changed, record in list(hints.items(rest[1])):
-        if changed < oldest:
+        if rest[1] == "mta_sts" and record.get("mode"):
+            if record["fetched"] + record["max_age"] < time.time():  # until then it holds, however old. RFC 8461 5.1
+                hints.delete(rest[1], key)
+                _say(f"deleted {key} (ended)")
+        elif changed < oldest:
             hints.delete(rest[1], key)
             _say(f"deleted {key} (too old)")
         elif rest[1].startswith("wait-"):
