@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CRAM_CHALLENGE = "<1896.697170952@postoffice.reston.mci.net>"
 """The CRAM-MD5 challenge of test mode (the example of RFC 2195)."""
@@ -17,6 +21,8 @@ SELF_SIGNED_LIFETIME = 2
 """Seconds that self-signed certificates live in test mode."""
 TIMEOUT_CONNECT = 999999
 """A `connect_timeout` of this turns "connection refused" into a time-out."""
+DEFERRED_ADDRESS = "99.99.99.99"
+"""The name of this address cannot be looked up just now."""
 _OCSP_VARIABLE = "EXIM_TESTHARNESS_DISABLE_OCSPVALIDITYCHECK"
 
 
@@ -127,6 +133,13 @@ class Harness:
     def refusal_is_timeout(self, connect_timeout: int) -> bool:
         """Whether "connection refused" is to be taken for a time-out."""
         return connect_timeout == TIMEOUT_CONNECT
+
+    def defers_name(self, address: str, trace: Callable[[str], None]) -> bool:
+        """Whether the look-up of a host's name is to end in a temporary error; says so."""
+        if address != DEFERRED_ADDRESS:
+            return False
+        trace(" Test harness: host name lookup returns DEFER")
+        return True
 
     def ocsp_always_valid(self) -> bool:
         """Whether OCSP responses are valid whatever their dates."""

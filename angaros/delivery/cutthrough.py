@@ -23,7 +23,7 @@ from angaros.model.outcome import Outcome, Verdict
 from angaros.model.verify import CalloutOptions, VerifyOptions
 from angaros.smtp.client import ClientFailure, ClientReply
 from angaros.smtp.transaction import dotted
-from angaros.transports.headers import TransportError, header_text
+from angaros.transports.headers import TransportError, expand_items, header_text
 from angaros.transports.recipients import envelope_recipient
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _send(scope: Scope, held: HeldConnection, body: Iterable[bytes]) -> ClientRe
     client = session.client
     under = held.session.scope.child(held.routed[0])
     under.message = scope.message
-    header = header_text(under, held.routed, held.session.instance, _return_path(held))
+    header = _header(under, held)
     go_ahead = client.command("DATA")
     if go_ahead.code // 100 != 3:
         return go_ahead
@@ -222,6 +222,17 @@ def _send(scope: Scope, held: HeldConnection, body: Iterable[bytes]) -> ClientRe
     client.write_data(dotted(_chain(head, body)))
     client.label = "end of data"
     return client.read_reply(FINAL_TIMEOUT)
+
+
+def _header(scope: Scope, held: HeldConnection) -> str:
+    """The header lines. For each that the transport's `headers_add` yields, Exim (4.96, 4.99) sends an empty line instead."""
+    instance = held.session.instance
+    added = instance.options.headers_add
+    if not added:
+        return header_text(scope, held.routed, instance, _return_path(held))
+    bare = replace(instance, options=instance.options.with_(headers_add=None))
+    lost = expand_items(scope, added, "\n", f"headers_add in {instance.name} transport")
+    return header_text(scope, held.routed, bare, _return_path(held)) + "\n" * len(lost)
 
 
 def _chain(head: bytes, body: Iterable[bytes]) -> Iterable[bytes]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from angaros.delivery.attempt import Attempt, Fate
 from angaros.delivery.done import mark_done
 from angaros.delivery.options import DeliverStatus
-from angaros.model.delivery import DeliveryResult
+from angaros.model.delivery import Delivery, DeliveryResult
 
 NOT_ONE_TRANSACTION = "mua_wrapper is set but recipients cannot all be delivered in one transaction"
 
@@ -51,6 +52,15 @@ def _groups(attempt: Attempt) -> int:
     count = len(take_groups(attempt))
     attempt.remote = kept
     return count
+
+
+def as_sent(delivery: Delivery, result: DeliveryResult) -> tuple[Delivery, str | None]:
+    """Recipient and sender for the log. In this mode Exim shows what was sent: A-labels where the host wanted them."""
+    recipient, sender = result.detail.get("sent_as", ("", ""))
+    if not recipient or delivery.address.isascii() or not recipient.isascii():
+        return delivery, None
+    local_part, _, domain = recipient.rpartition("@")
+    return replace(delivery, address=recipient, local_part=local_part, domain=domain, parent=delivery), sender
 
 
 def finish_mua(attempt: Attempt) -> DeliverStatus:

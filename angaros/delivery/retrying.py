@@ -32,6 +32,8 @@ def may_route(attempt: Attempt, delivery: Delivery) -> bool:
                 continue
             known.append(key)
             if attempt.options.queue_run and not attempt.options.forced and now < record.next_try and not record.expired:
+                if record.basic_errno == Why.RCPT_4XX:  # what a server said, a delay warning may say
+                    delivery.user_message = record.text
                 return False
             break
     if known:

@@ -60,8 +60,12 @@ def succeed(attempt: Attempt, delivery: Delivery, result: DeliveryResult, flag: 
         attempt.msglog.append(f"{delivery.address}{via}: {transport} transport succeeded")
     journal(attempt, mark_done(attempt, delivery))
     if not quiet(attempt, delivery):
-        how = _appearance(attempt, delivery, result, shadow)
-        attempt.log(lines.delivery_line(flag, delivery, result, attempt.message, attempt.services.log, how))
+        how, shown = _appearance(attempt, delivery, result, shadow), delivery
+        if attempt.options.mua_wrapper:
+            from angaros.delivery.mua import as_sent
+
+            shown, how.sender = as_sent(delivery, result)
+        attempt.log(lines.delivery_line(flag, shown, result, attempt.message, attempt.services.log, how))
     if delivery.transport and action_of(attempt.scope, delivery.transport):
         delivery_event("msg:delivery", result.smtp_response, attempt.scope, delivery, result)
 

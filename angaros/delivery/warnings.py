@@ -12,7 +12,6 @@ from angaros.delivery.deliver_by import LATE_STATUS, is_late
 from angaros.delivery.templates import Template, read_template
 from angaros.delivery.wording import describe, explain
 from angaros.lists.parse import split_list
-from angaros.logs.lines import defer_selector
 from angaros.model.errors import AngarosError, ExpansionError, ForcedFailure
 from angaros.model.message import DSN_NOTIFY_DELAY, DSN_NOTIFY_FAILURE, DSN_NOTIFY_NEVER, DSN_NOTIFY_SUCCESS
 from angaros.model.text import octets
@@ -28,8 +27,6 @@ def warn_of_delay(attempt: Attempt) -> None:
         _tell_late(attempt)
     if message.is_bounce or attempt.options.first_pass or attempt.frozen_now or message.frozen:
         return
-    if not (attempt.succeeded or attempt.failed or any(not defer_selector(fate.result) for fate in attempt.deferred)):
-        return  # nothing was tried: no retry time had come
     count, shown = due(attempt)
     if count <= message.warning_count:
         return

@@ -20,6 +20,7 @@ from angaros.inbound.options import SessionOptions
 from angaros.inbound.report import connection_info, history, printable, since
 from angaros.logs.peer import host_and_ident
 from angaros.model.errors import ListDefer
+from angaros.model.events import raise_event
 from angaros.model.message import Message
 from angaros.model.outcome import Outcome, Verdict
 from angaros.model.scope import Scope
@@ -372,6 +373,7 @@ class Conversation:
         assert self.command is not None
         host = host_and_ident(self.session, self.log)
         self.log.write(f'SMTP {kind} error in "{printable(self.command.line)}" {host} {text}', selector=f"smtp_{kind}_error")
+        raise_event(self.main.event_action, f"smtp:fail:{kind}", text, self.scope)
         self.session.synprot_errors += 1
         too_many = self.session.synprot_errors > self.main.smtp_max_synprot_errors
         if code > 0:

@@ -12,7 +12,7 @@ from angaros.inbound.receive import How, Reception
 from angaros.inbound.rejection import refuse, user_message
 from angaros.inbound.report import connection_info, since
 from angaros.logs.peer import host_and_ident, sender_fullhost
-from angaros.model.message import Header
+from angaros.model.message import DSN_NOTIFY_NEVER, DSN_NOTIFY_SUCCESS, Header
 from angaros.model.outcome import Outcome, Verdict
 from angaros.model.text import concat
 from angaros.smtp.replies import GO_AHEAD
@@ -345,6 +345,8 @@ class Arrivals:
         if self._peer_is_gone() or self._sent_onwards():
             return
         accept.note_policy(self.reception)
+        if message.effects.fake_response:
+            self._promise_nothing()
         try:
             lock = accept.make_safe(self.reception)
         except OSError as error:
@@ -358,6 +360,12 @@ class Arrivals:
         accept.log_policy(c.services, message)
         self._answer()
         self._next(lock)
+
+    def _promise_nothing(self) -> None:
+        """The client is told that we do not have the message: no success notice may say the contrary. # RFC 3461 4.1"""
+        for recipient in self.message.recipients:
+            if recipient.dsn_flags & DSN_NOTIFY_SUCCESS:
+                recipient.dsn_flags = recipient.dsn_flags & ~DSN_NOTIFY_SUCCESS or DSN_NOTIFY_NEVER
 
     def _sent_onwards(self) -> bool:
         """Cutthrough delivery; whether that was all. Exim spec 44.21"""

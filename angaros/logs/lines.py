@@ -289,12 +289,14 @@ class Attempt:
     """`PS=`: how the connection was set up (`protocol_detail`)."""
     now: float = 0.0
     top_bit: bool = False
+    sender: str | None = None
+    """Shown instead of the message's."""
 
 
 def _common_fields(delivery: Delivery, message: Message, how: Attempt, log: Log, out: list[str]) -> None:
     discarded = out[0] != "**" and not delivery.transport  # `:blackhole:`: nothing was sent from anybody
     if not discarded and log.selected("sender_on_delivery"):
-        out.append(f"F=<{message.sender_address}>")
+        out.append(f"F=<{message.sender_address if how.sender is None else how.sender}>")
     if message.queue_name:
         out.append(f"Q={message.queue_name}")
     if how.return_path is not None and log.selected("return_path_on_delivery"):

@@ -9,6 +9,7 @@ Laws:
 from __future__ import annotations
 
 import os
+import re
 import struct
 import time
 from dataclasses import dataclass, replace
@@ -177,7 +178,8 @@ class StubResolver:
             raise ValueError(f"unsupported DNS record type: {kind}")
         if self.settings.dnssec_ok >= 0:
             dnssec = self.settings.dnssec_ok > 0
-        if not name.isascii():
+        given = name
+        if not name.isascii() or "\\" in name:
             name = ascii_name(name)
         if not self._name_allowed(name, number):
             return DnsAnswer("nomatch", bad_name=True)
@@ -190,6 +192,8 @@ class StubResolver:
                 return DnsAnswer("nomatch")
         if scope is not None and events and answer.status in FAILURES:
             _failure_event(scope, FAILURES[answer.status], answer.failed_name or name, kind)
+        if given is not name and answer.qualified_name.lower() == name.lower():
+            return replace(answer, qualified_name=given)  # the same name, only written in another way
         return answer
 
     def _search(self, name: str, kind: int, candidates: list[str], dnssec: bool) -> DnsAnswer:
@@ -271,6 +275,9 @@ class StubResolver:
     # Talking to the servers.
 
     def _ask(self, name: str, kind: int, dnssec: bool) -> DnsAnswer:
+        if name.lower() == "localhost" or name.lower().endswith(".localhost"):
+            address = LOOPBACK.get(kind)  # RFC 6761 6.3: no question for anybody else
+            return DnsAnswer("ok", ((name, address),), ttl=TTL_LIMIT) if address else DnsAnswer("nomatch")
         try:
             response = self._ask_servers(name, kind, dnssec)
         except WireError:
@@ -476,7 +483,13 @@ def ascii_name(name: str) -> str:
     """U-labels (UTF-8 octets) as A-labels; as it is when it cannot be converted."""
     import idna
 
+    plain = _HIGH_OCTET.sub(lambda found: chr(int(found[1])), name)
     try:
-        return idna.encode(name.encode("latin-1").decode("utf-8"), uts46=True).decode("ascii")
+        return idna.encode(plain.encode("latin-1").decode("utf-8"), uts46=True).decode("ascii")
     except (UnicodeError, idna.IDNAError):
         return name
+
+
+LOOPBACK = {TYPES["A"]: "127.0.0.1", TYPES["AAAA"]: "::1"}
+_HIGH_OCTET = re.compile(r"\\(1(?:2[89]|[3-9]\d)|2(?:[0-4]\d|5[0-5]))")
+"""An octet above ASCII in a name that came from the DNS (`dns_wire.read_name`)."""

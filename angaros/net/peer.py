@@ -28,6 +28,9 @@ def lookup_host_name(scope: Scope) -> bool:
     session.host_name_looked_up = True
     session.host_lookup_deferred = False
     scope.trace("host_lookup", f"looking up host name for {session.sender_host_address}")
+    harness = scope.services.harness
+    if harness is not None and harness.defers_name(session.sender_host_address, lambda text: scope.trace("host_lookup", text)):
+        return _no_names(session, scope, True)
     names, secure, deferred = _reverse(session, scope)
     if not names:
         return _no_names(session, scope, deferred)

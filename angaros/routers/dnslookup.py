@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from angaros.lists.parse import split_list
 from angaros.model.delivery import Host
 from angaros.model.errors import ExpansionError, ForcedFailure, ListDefer
+from angaros.model.text import lower
 from angaros.net.host_records import NO_HOSTS_OR_ADDRESSES
 from angaros.net.hosts import AGAIN, FAILED, FOUND_LOCAL, IGNORED, SECURITY, HostQuery, HostSearch, find_by_dns
 from angaros.routers.assign import assign
@@ -51,7 +52,7 @@ class Router:
             return run.defer("host lookup done insecurely")
         if run.options.check_secondary_mx and not search.removed:
             return Answer.DECLINE
-        if search.name and search.name.lower() != run.delivery.domain:
+        if search.name and lower(search.name) != run.delivery.domain:
             return change_domain(run, search.name, run.options.rewrite_headers)
         if search.name and search.name != run.delivery.domain:
             take_case(run.delivery, search.name)

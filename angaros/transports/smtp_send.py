@@ -433,6 +433,8 @@ def _delivered(copy: Copy, session: SmtpSession, item: Item, transaction: Transa
     if outcome is transaction.outcomes[0]:  # the others share its copy; the log names the signatures once
         result.dkim = getattr(transaction.source, "dkim_log", "")
     result.auth_sender = session.auth_sender
+    if transaction.features.all_or_nothing:
+        result.detail["sent_as"] = transaction.label(outcome)[9:-1], transaction.envelope.mail[11:].partition(">")[0]
     result.dsn_passed_on = "dsn" in session.used and not item.delivery.dsn_lasthop
     result.detail["relayed"] = not transaction.features.lmtp and is_relayed(copy.attempt.message, session)
     result.finished = copy.scope.services.clock.now()

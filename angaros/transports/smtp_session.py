@@ -275,7 +275,7 @@ class Opener:
 
     def _connect(self) -> tuple[Stream, tuple[str, int]]:
         action = self.options.event_action
-        denied = raise_event(action, "tcp:connect", f"[{self.host.address}]:{self.port}", self.scope)
+        denied = raise_event(action, "tcp:connect", "", self.scope)
         if denied:
             raise _connect_failure(SessionFailure("Event requests alternate response", int(Why.EVENT), show_text=False))
         timeout = float(self.options.connect_timeout or NO_LIMIT)

@@ -20,7 +20,7 @@ EVENTS_ACL = "event_action = ${acl {ev}}\nbegin acl\nev:\n  accept logwrite = E:
 # --- Events ------------------------------------------------------------------------------------------------------------
 
 EVENTS: dict[str, tuple[dict[str, str], str]] = {
-    "tcp:connect": ({}, "E:tcp:connect:[127.0.0.1]:"),
+    "tcp:connect": ({}, "E:tcp:connect:"),
     "tcp:close": ({}, "E:tcp:close:"),
     "smtp:connect": ({}, "E:smtp:connect:220 sink.example ESMTP"),
     "smtp:ehlo": ({}, "E:smtp:ehlo:250-sink.example"),
