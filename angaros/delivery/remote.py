@@ -59,7 +59,7 @@ def _note_waiting(attempt: Attempt) -> None:
             continue
         scope = attempt.scope.child(delivery)
         try:
-            keys = [waiting_key(instance, host, scope) for host in host_list(instance, delivery, scope)]
+            keys = [waiting_key(host) for host in host_list(instance, delivery, scope)]
         except (AngarosError, SetupError):  # it will be told when the message is sent
             continue
         note_waiting(attempt.services.hints, instance.name, keys, attempt.message.id)
@@ -90,6 +90,7 @@ def take_groups(attempt: Attempt) -> list[list[Delivery]]:
     """Addresses that can go over one connection together; `attempt.remote` is empty afterwards."""
     groups: list[list[Delivery]] = []
     waiting, attempt.remote = attempt.remote, []
+    total = len(waiting)
     while waiting:
         first = waiting[0]
         instance = attempt.services.config.transports[first.transport]
@@ -108,14 +109,14 @@ def take_groups(attempt: Attempt) -> list[list[Delivery]]:
                 and same_envelope(delivery, first)
             )
             (group if same else rest).append(delivery)
-        groups += _split(attempt, instance, group)
+        groups += _split(attempt, instance, group, total)
         waiting = rest
     return groups
 
 
-def _split(attempt: Attempt, instance: Any, group: list[Delivery]) -> list[list[Delivery]]:
-    """More than `max_rcpt` addresses go in shares of equal size over connections of their own, as many as may be side by side;
-    with `max_rcpt = 1` each goes alone. Exim spec 30.4, 14 (remote_max_parallel)"""
+def _split(attempt: Attempt, instance: Any, group: list[Delivery], total: int) -> list[list[Delivery]]:
+    """More than `max_rcpt` addresses go over connections of their own, if these may be side by side; with `max_rcpt = 1` each
+    goes alone. `total`: remote addresses of the message. Exim spec 30.4, 14 (remote_max_parallel)"""
     if len(group) == 1:
         return [group]
     try:
@@ -127,8 +128,10 @@ def _split(attempt: Attempt, instance: Any, group: list[Delivery]) -> list[list[
     share = len(group)
     if alone:
         share = 1
-    elif limit and len(group) > limit and parallel > 1:
-        share = -(-len(group) // parallel)
+    elif limit and parallel > 1:
+        share = limit
+        if limit * parallel < total:  # several transactions over each connection
+            share = max(limit, min(total // parallel, limit * (instance.options.connection_max_messages or total)))
     return [group[start : start + share] for start in range(0, len(group), share)]
 
 
@@ -244,6 +247,7 @@ def _smtp_attempt(attempt: Attempt, scope: Scope) -> SmtpAttempt:
         lock=attempt.lock,
         forced=options.forced,
         queue_run=options.queue_run,
+        continued=options.continued,
         first=options.immediate,
         two_stage_first=options.first_pass,
         queue_smtp=options.first_pass,

@@ -24,14 +24,16 @@ def may_route(attempt: Attempt, delivery: Delivery) -> bool:
     services, now = attempt.services, attempt.services.clock.now()
     domain_key, address_key = delivery.retry_keys = routing_keys(delivery)
     sender_key = f"{address_key}:<{attempt.message.sender_address}>"
+    options = attempt.options
+    in_run = options.queue_run and not options.forced
     known = []
-    for keys in ((domain_key,), (address_key, sender_key)):
+    for keys, heeded in (((domain_key,), in_run), ((address_key, sender_key), in_run or options.continued)):
         for key in keys:
             record = retry.find(services, key)
             if record is None:
                 continue
             known.append(key)
-            if attempt.options.queue_run and not attempt.options.forced and now < record.next_try and not record.expired:
+            if heeded and now < record.next_try and not record.expired:
                 if record.basic_errno == Why.RCPT_4XX:  # what a server said, a delay warning may say
                     delivery.user_message = record.text
                 return False

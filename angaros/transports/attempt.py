@@ -26,6 +26,8 @@ class Attempt:
     forced: bool = False
     """Retry times do not count (-M, -qf)."""
     queue_run: bool = False
+    continued: bool = False
+    """Goes over the connection that the message before it has left open, or not at all."""
     first: bool = False
     """The attempt that follows reception."""
     two_stage_first: bool = False

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from angaros.hints import retry, wait
 from angaros.model.delivery import Delivery, DeliveryResult, Host
 from angaros.model.errors import ExpansionError, ListDefer, Why
+from angaros.transports import smtp_cache
 from angaros.transports.smtp_hosts import (
     EXPIRED,
     UNUSABLE,
@@ -29,6 +30,8 @@ from angaros.transports.smtp_hosts import (
 from angaros.transports.smtp_hosts import expand_host_list_option as listed
 from angaros.transports.smtp_one_host import OneHost
 from angaros.transports.smtp_send import Copy, Item
+from angaros.transports.smtp_session import Opener
+from angaros.transports.smtp_tls import DaneError, policy
 
 if TYPE_CHECKING:
     from angaros.config.config import DriverInstance
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from angaros.transports.attempt import Attempt
 
 FIRST_PASS = "first-pass only routing due to -odqs, queue_smtp_domains or control=queue"
+NO_CONNECTION = (
+    "some host address lookups failed and retry time not reached for other hosts or connection limit reached"  # Exim's words
+)
 LONG_FAILING = "have been failing for a long time"
 
 
@@ -81,7 +87,7 @@ class _Hosts:
         self.total = 0
         self.last_mx = -1
         self.skipped: list[str] = []
-        """Why hosts were not tried: `retry`, `expired`, `serialized`, `unknown`."""
+        """Why hosts were not tried: `retry`, `expired`, `serialized`, `unknown`, `continued`."""
 
     def run(self) -> None:
         """Try the hosts in order."""
@@ -162,6 +168,8 @@ class _Hosts:
                 result.message = f"all hosts for '{domain}' {LONG_FAILING} (and retry time not reached)"
             else:
                 result.message = f"all hosts {LONG_FAILING} and were last tried after this message arrived"
+        elif "continued" in self.skipped:
+            result.message = f"{NO_CONNECTION} for '{domain}'"
         elif "serialized" in self.skipped:
             result.message = f"connection limit reached for all hosts for '{domain}'"
         else:
@@ -173,6 +181,10 @@ class _Hosts:
         scope = self.scope
         scope.host = host
         host.port = port
+        if self.attempt.continued and not self._is_connected(host, port):
+            self.skipped.append("continued")
+            self.copy.waiting[waiting_key(host)] = None
+            return
         domain = self.copy.items[0].delivery.domain
         state = retry_state(host, port, self.instance, scope, domain, forced=self.attempt.forced)
         if not self._may_try(host, state):
@@ -198,14 +210,16 @@ class _Hosts:
                 scope.services.hints.delete("misc", key)
 
     def _one_host(self, host: Host, port: int, state: RetryState, *, last: bool) -> None:
-        """Try it; a host that an SRV record found speaks SMTP, whatever the transport's protocol."""
-        configured = self.copy.instance
-        if host.smtps:
-            self.copy.instance = replace(configured, options=configured.options.with_(protocol="smtp"))
+        configured, self.copy.instance = self.copy.instance, self._instance_for(host)
         try:
             OneHost(self.copy, host, port, state, last=last).run()
         finally:
             self.copy.instance = configured
+
+    def _instance_for(self, host: Host) -> DriverInstance[Any]:
+        """A host that an SRV record found speaks SMTP, whatever the transport's protocol."""
+        configured = self.instance
+        return replace(configured, options=configured.options.with_(protocol="smtp")) if host.smtps else configured
 
     def _past_cutoff(self, host_key: str, domain: str) -> bool:
         """Whether the message is too old for the host that has just failed: such a try does not count (Exim spec 30.5)."""
@@ -222,9 +236,18 @@ class _Hosts:
                 return True
         if state.status in (UNUSABLE, EXPIRED):
             self.skipped.append("expired" if state.status == EXPIRED else "retry")
-            self.copy.waiting[waiting_key(self.instance, host, self.scope)] = None
+            self.copy.waiting[waiting_key(host)] = None
             return False
         return True
+
+    def _is_connected(self, host: Host, port: int) -> bool:
+        """Whether the message before this one has left a connection open that leads there in the same way."""
+        try:
+            instance = self._instance_for(host)
+            opener = Opener(instance, host, port, policy(instance, host, port, self.scope), self.scope)
+        except DaneError:
+            return False
+        return smtp_cache.cache_of(self.scope.services).has(smtp_cache.cache_key(opener))
 
     def _only_first_pass(self, host: Host) -> bool:
         """queue_smtp_domains and the first pass of -qq: note that the message waits for the host, send nothing."""
@@ -236,7 +259,7 @@ class _Hosts:
                 domain = self.copy.items[0].delivery.domain
                 later = bool(self.scope.services.lists.match_domain(domain, main.queue_smtp_domains, self.scope))
         if later:
-            self.copy.waiting[waiting_key(self.instance, host, self.scope)] = None
+            self.copy.waiting[waiting_key(host)] = None
             _set_all(self.copy.pending(), FIRST_PASS, -1)
         return later
 

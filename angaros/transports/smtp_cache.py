@@ -4,7 +4,8 @@ Laws:
 - A session is reused only for the same transport, host name, address, port, source address, HELO name and TLS policy; never when
   it was authenticated by options that depend on the message.
 - It is looked at before it is reused: when the server has said or closed something, it is not used.
-- Whoever keeps sessions ends them: in the daemon after some idle seconds, on the command line at the end (`close_all`).
+- Whoever keeps sessions ends them: in the daemon after some idle seconds, on the command line at the end (`close_all`). One
+  that was kept for a certain message, which then did not go over it, ends there without QUIT: so does Exim.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ IDLE_LIMIT = 64
 PER_KEY = 4
 """Sessions kept for one destination."""
 
+NEVER = float("inf")
 Key = tuple[Any, ...]
 
 
@@ -35,6 +37,8 @@ Key = tuple[Any, ...]
 class _Entry:
     session: SmtpSession
     ends: float
+    for_next: bool = False
+    """Kept for a certain message."""
 
 
 @dataclass(slots=True)
@@ -59,14 +63,18 @@ class SessionCache:
             session.close(say_quit=False)
         return None
 
-    def put(self, key: Key, session: SmtpSession, services: Services) -> bool:
+    def has(self, key: Key) -> bool:
+        """Whether there is one."""
+        return key in self.entries
+
+    def put(self, key: Key, session: SmtpSession, services: Services, *, for_next: bool = False) -> bool:
         """Keep a session; False when there is no room."""
         waiting = self.entries.setdefault(key, [])
         if self.count >= IDLE_LIMIT or len(waiting) >= PER_KEY:
             if not waiting:
                 del self.entries[key]
             return False
-        waiting.append(_Entry(session, services.clock.monotonic() + IDLE))
+        waiting.append(_Entry(session, services.clock.monotonic() + IDLE, for_next))
         self.count += 1
         if not self.sweeping and hasattr(services.waiter, "start"):  # a loop: somebody has to end them
             self.sweeping = True
@@ -91,7 +99,7 @@ class SessionCache:
                 del self.entries[key]
         self.count -= len(ended)
         for entry in ended:
-            entry.session.close()
+            entry.session.close(say_quit=not (entry.for_next and now == NEVER))
 
 
 def cache_of(services: Services) -> SessionCache:
@@ -141,7 +149,7 @@ def _same_for_all(scope: Scope) -> bool:
 
 def close_all(services: Services) -> None:
     """End all idle sessions."""
-    cache_of(services).close_old(float("inf"))
+    cache_of(services).close_old(NEVER)
 
 
 def close_turned(services: Services, turned: Turned) -> None:

@@ -195,10 +195,9 @@ def retry_state(host: Host, port: int, instance: DriverInstance[Any], scope: Sco
     return RetryState(host_key, message_key, status, host_record is not None, message_record is not None, old)
 
 
-def waiting_key(instance: DriverInstance[Any], host: Host, scope: Scope) -> str:
-    """Under what messages wait for this host: with `interface` set, connections from other addresses are of no use to them."""
-    interface = source_address(instance, host, scope)
-    return f"{host.name}/{interface}" if interface else str(host.name)
+def waiting_key(host: Host) -> str:
+    """Under what messages wait for this host."""
+    return str(host.name)
 
 
 def expand_host_list_option(items: str | None, name: str, host: Host, scope: Scope, *, shown: bool = False) -> bool:

@@ -277,7 +277,7 @@ class OneHost:
             session.close()
 
     def _waiting_key(self) -> str:
-        return waiting_key(self.copy.instance, self.host, self.scope)
+        return waiting_key(self.host)
 
     def _keep(self, session: SmtpSession, opener: Opener, delivered: list[Item]) -> bool:
         """Whether the session was kept for another message (Exim spec 30.1)."""
@@ -294,12 +294,14 @@ class OneHost:
             return False
         if not delivered and not _reset(session):
             return False
-        if next_id:
-            self.copy.items[0].result.detail["next_message"] = next_id
-            if session.tls is not None:  # as with Exim, the peer's name is not passed on with a connection
-                session.tls = replace(session.tls, peer_dn="")
+        if next_id and session.tls is not None:  # as with Exim, the peer's name is not passed on with a connection
+            session.tls = replace(session.tls, peer_dn="")
         session.pause()
-        return smtp_cache.cache_of(services).put(smtp_cache.cache_key(opener), session, services)
+        cache = smtp_cache.cache_of(services)
+        kept = cache.put(smtp_cache.cache_key(opener), session, services, for_next=bool(next_id))
+        if next_id and kept:
+            self.copy.items[0].result.detail["next_message"] = next_id
+        return kept
 
 
 def _reset(session: SmtpSession) -> bool:

@@ -463,6 +463,7 @@ def _refused(copy: Copy, session: SmtpSession, item: Item, transaction: Transact
         return
     if outcome.stage != "rcpt":
         _note_address(copy, item)
+        copy.waiting[waiting_key(session.host)] = None
     else:
         item.result.basic_errno = int(Why.RCPT_4XX)
         _note_address(copy, item)
@@ -560,7 +561,7 @@ def _spread(
     if not failure.permanent and not refused_together and kind != RECIPIENT:
         text = failure.text + (f": {os.strerror(failure.errno)}" if failure.errno > 0 else "")
         if kind == HOST:
-            copy.waiting[waiting_key(copy.instance, session.host, copy.scope)] = None
+            copy.waiting[waiting_key(session.host)] = None
             copy.host_deferred(text, number)
         else:
             copy.deferred_text, copy.deferred_errno = text, number

@@ -197,3 +197,16 @@ def test_cutthrough_that_cannot_be_leaves_it_to_the_delivery(tmp_path: Path, sin
     send(world, "a@out.test")
     assert sink.connections == 1 and len(sink.messages) == 1
     assert any("=> a@out.test" in line for line in world.log())
+
+
+@pytest.mark.parametrize(
+    ("added", "lost"), [("X-New: 1", 1), ("X-New: 1\\nX-Two: $h_Subject:", 2), ("${if eq{a}{b}{X-New: 1}}", 0)]
+)
+def test_cutthrough_sends_empty_lines_for_what_the_transport_adds(tmp_path: Path, sink: Sink, added: str, lost: int) -> None:
+    """As Exim 4.96 and 4.99 do."""
+    remote = f'  headers_add = "{added}"\n  headers_remove = X-Gone'
+    world = world_with(tmp_path, sink, callout="use_sender", also="  warn control = cutthrough_delivery", remote=remote)
+    talk = world.greeted()
+    assert talk.mail("s@far.test", "a@out.test") == "250"
+    talk.message("Subject: x\r\nX-Gone: 1\r\n\r\nbody\r\n")
+    assert sink.messages[0].endswith("Subject: x\n" + "\n" * lost + "\nbody\n")

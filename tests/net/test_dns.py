@@ -156,3 +156,22 @@ def test_resolv_conf() -> None:
     )
     assert file.servers == (("10.0.0.1", 53), ("10.0.0.2", 53))
     assert (file.search, file.ndots, file.timeout, file.rotate) == (("a.ex", "b.ex"), 2, 3, True)
+
+
+def test_localhost_is_nobodys_business() -> None:
+    """RFC 6761 6.3"""
+    dns_, waiter, _ = resolver({})
+    assert dns_.query("localhost", "A").records == (("localhost", "127.0.0.1"),)
+    assert dns_.query("a.Localhost", "AAAA").records[0][1] == "::1"
+    assert dns_.query("localhost", "MX").status == "nomatch"
+    assert not waiter.asked
+
+
+def test_octets_above_ascii_in_names() -> None:
+    """Asked for as A-labels, whether they came in an address or in an answer; the name itself stays as it was written."""
+    dns_, waiter, _ = resolver({("xn--1xa.ex", "MX"): ["0 mx.\\207\\128.ex."], ("mx.xn--1xa.ex", "A"): ["10.0.0.1"]})
+    written = "\u03c0.ex".encode().decode("latin-1")
+    answer = dns_.query(written, "MX")
+    assert answer.qualified_name == written
+    assert dns_.query(answer.records[0][1][-1], "A").records == (("mx.xn--1xa.ex", "10.0.0.1"),)
+    assert [asked.partition(" ")[0] for asked in waiter.asked] == ["xn--1xa.ex", "mx.xn--1xa.ex"]
