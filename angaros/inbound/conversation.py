@@ -17,7 +17,7 @@ from angaros.acl.points import POINTS
 from angaros.inbound.incomplete import log_incomplete
 from angaros.inbound.limits import receive_timeout
 from angaros.inbound.options import SessionOptions
-from angaros.inbound.report import connection_info, history, printable, since
+from angaros.inbound.report import connection_info, history, log_no_mail, printable, since
 from angaros.logs.peer import host_and_ident
 from angaros.model.errors import ListDefer
 from angaros.model.events import raise_event
@@ -190,7 +190,7 @@ class Conversation:
     def finish(self) -> None:
         """The end: what is written leaves, and the session is closed."""
         self.flush()
-        self.log_no_mail()
+        log_no_mail(self)
         from angaros.inbound.chunks import abandon_chunks
 
         abandon_chunks(self)
@@ -527,20 +527,6 @@ class Conversation:
                     return
         if code:
             self.say(f"{code} {text}")
-
-    def log_no_mail(self) -> None:
-        """`no MAIL in SMTP connection`. Exim spec 53.15, smtp_no_mail"""
-        from angaros.inbound.report import authenticated
-        from angaros.logs.lines import tls_fields
-
-        if self.mail_count or not self.log.selected("smtp_no_mail"):
-            return
-        host = host_and_ident(self.session, self.log, flag=False)
-        facts = f"{authenticated(self.session)}{tls_fields(self.session, self.log)}"
-        text = f"no MAIL in SMTP connection from {host} D={since(self)}{facts}"
-        if self.session.command_history:
-            text += f" C={history(self.session)}"
-        self.log.write(text)
 
     def lost(self, error: str = "") -> None:
         """The peer closed the connection."""

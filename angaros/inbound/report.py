@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from angaros.logs.peer import local_interface, sender_fullhost
+from angaros.logs.lines import tls_fields
+from angaros.logs.peer import host_and_ident, local_interface, sender_fullhost
 
 if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
@@ -75,3 +76,14 @@ def printable(text: str) -> str:
 
 
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\v": "\\v", "\f": "\\f"}
+
+
+def log_no_mail(c: Conversation) -> None:
+    """`no MAIL in SMTP connection`. Exim spec 53.15, smtp_no_mail"""
+    if c.mail_count or not c.log.selected("smtp_no_mail"):
+        return
+    facts = f"{authenticated(c.session)}{tls_fields(c.session, c.log)}"
+    text = f"no MAIL in SMTP connection from {host_and_ident(c.session, c.log, flag=False)} D={since(c)}{facts}"
+    if c.session.command_history:
+        text += f" C={history(c.session)}"
+    c.log.write(text)
