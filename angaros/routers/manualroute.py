@@ -131,7 +131,7 @@ class Router:
             return randomize
         how, ipv4_only, ipv4_prefer = "", False, False
         transport: str | None = None
-        for word in words:
+        for number, word in enumerate(words):
             lowered = word.lower()
             if lowered in ("randomize", "no_randomize"):
                 randomize = lowered == "randomize"
@@ -146,7 +146,7 @@ class Router:
             elif word in run.scope.services.config.transports:
                 transport = word
             else:
-                text = f'unknown routing option or transport name "{word}"'
+                text = f'unknown routing option or transport name "{" ".join(words[number:])}"'
                 run.scope.services.log.write(f"Error in {run.router.name} router: {text}", panic=True)
                 return run.defer(f"error in router: {text}")
         plan = LookupPlan(how, ipv4_only, ipv4_prefer, options.host_find_failed, options.host_all_ignored)

@@ -66,6 +66,8 @@ def _explain(path: str, run: Run, owner: Owner | None, error: OSError) -> None:
         raise FileAbsent
     if (error.errno == errno.ENOTDIR and options.ignore_enotdir) or (error.errno == errno.EACCES and options.ignore_eacces):
         raise FileAbsent
+    if error.errno == errno.EISDIR:
+        raise FileError(f"{path} is not a regular file")
     text = f"failed to open {path}: {error.strerror}"
     if error.errno == errno.EACCES:
         uid, gid = (owner.uid, owner.gid) if owner is not None else (os.geteuid(), os.getegid())
