@@ -16,7 +16,7 @@ from angaros.model.interfaces import DnsAnswer, LookupResult, Resolver
 from angaros.model.scope import Scope
 from angaros.model.text import taint
 
-_TYPES = frozenset(("a", "a+", "aaaa", "cname", "csa", "mx", "mxh", "ns", "ptr", "soa", "spf", "srv", "tlsa", "txt", "zns"))
+TYPES = frozenset(("a", "a+", "aaaa", "cname", "csa", "mx", "mxh", "ns", "ptr", "soa", "spf", "srv", "tlsa", "txt", "zns"))
 _DEFER = ("strict", "lax", "never")
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _CSA_CODES = {1: "N", 2: "Y", 3: "?"}
@@ -50,9 +50,9 @@ def parse_query(text: str) -> Query:
         text = text.lstrip()
     text = _modifiers(text, query)
     kind, equals, names = text.partition("=")
-    if equals and (kind.strip().rstrip("+").isalnum() or kind.strip().lower() in _TYPES):
+    if equals and (kind.strip().rstrip("+").isalnum() or kind.strip().lower() in TYPES):
         query.kind = kind.strip().lower()
-        if query.kind not in _TYPES:
+        if query.kind not in TYPES:
             raise LookupDefer("unsupported DNS record type")
         text = names
     elif equals:

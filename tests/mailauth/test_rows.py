@@ -20,7 +20,7 @@ from angaros.config.router_options import RouterOptions
 from angaros.config.transport_options import TRANSPORTS
 from angaros.expand.variables import table
 from angaros.logs.selectors import SELECTORS
-from angaros.lookups.dnsdb import _TYPES
+from angaros.lookups.dnsdb import TYPES
 from angaros.scan.malware import SCANNERS
 
 TESTS = Path(__file__).parents[1]
@@ -63,12 +63,12 @@ def test_scanner(name: str) -> None:
     assert re.search(rf"\b{re.escape(name)}\b", (TESTS / "scan/test_malware.py").read_text())
 
 
-@pytest.mark.parametrize("name", sorted(_TYPES))
+@pytest.mark.parametrize("name", sorted(TYPES))
 def test_dnsdb_type(name: str) -> None:
     queries = (TESTS / "lookups/test_dnsdb.py").read_text()
     assert re.search(rf'[" ,]{re.escape(name)} ?=', queries)
 
 
 def test_there_are_enough() -> None:
-    assert (len(SCANNERS), len(_TYPES)) == (12, 15)
+    assert (len(SCANNERS), len(TYPES)) == (12, 15)
     assert len(WORDS) > 50 and len(VARIABLES) > 70
