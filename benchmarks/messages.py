@@ -26,9 +26,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+
+from debian_exim import EXIM, with_user
+
 PORT = 2725
-EXIM = "/var/cache/angaros-tests/exim4-daemon-heavy-exim4-base-exim4-config/usr/sbin/exim4"
-"""Where `tests/peers/packages.py` unpacks Debian's exim4-daemon-heavy (it wants a user Debian-exim)."""
 USER = "mail"
 """Runs the daemon and owns the Maildirs."""
 BODY = "".join(f"{n:04} The quick brown fox jumps over the lazy dog, and then does it again\r\n" for n in range(57))
@@ -262,6 +264,7 @@ def main() -> int:
     parser.add_argument("--hold", action="store_true")
     parser.add_argument("--directory", default="/var/tmp", help="on a real disk")
     options = parser.parse_args()
+    with_user()
     ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: Exim's deliveries are orphans; their CPU shall be counted
     found: dict[str, list[tuple[float, float]]] = {"other": [], "ours": []}
     for _ in range(options.rounds):

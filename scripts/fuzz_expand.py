@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
+from debian_exim import EXIM, with_user  # noqa: E402
 from expansion_strings import OF_THE_MACHINE, Generator  # noqa: E402
 
 from angaros.expand import variables  # noqa: E402
@@ -42,7 +43,6 @@ a_deny:
 a_defer:
  defer
 """
-EXIM = "/var/cache/angaros-tests/exim4-daemon-heavy-exim4-base-exim4-config/usr/sbin/exim4"
 MAX_LENGTH = 900
 """Exim reads lines of `-be` into a buffer of 1024 octets."""
 BATCH = 500
@@ -191,6 +191,7 @@ def main() -> int:
     parser.add_argument("--show", type=int, default=40)
     parser.add_argument("--words", action="store_true", help="how often each word was used")
     options = parser.parse_args()
+    with_user()
     differ, equal, errors = 0, 0, 0
     excused: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
@@ -204,15 +205,7 @@ def main() -> int:
             batch: list[str] = []
             while len(batch) < BATCH and len(seen) < options.examples:
                 text = generator.string()
-                if (
-                    text
-                    and text not in seen
-                    and not text[0].isupper()
-                    and text[-1] != "\\"
-                    and text == text.strip()
-                    and len(text) <= MAX_LENGTH
-                    and not text.startswith("set")
-                ):
+                if text not in seen and fit(text):
                     batch.append(text)
                     seen.add(text)
             ours = answers(ours_command, batch)
