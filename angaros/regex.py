@@ -36,7 +36,6 @@ _CASELESS = 0x00000008
 _JIT_COMPLETE = 0x00000001
 _INFO_CAPTURECOUNT = 4
 _GLOBAL_LITERAL = 0x00000100 | 0x00008000
-_UNSET = (1 << (8 * ctypes.sizeof(ctypes.c_size_t))) - 1
 
 
 class RegexError(AngarosError):
@@ -52,7 +51,21 @@ class RegexError(AngarosError):
 class _Library:
     """The loaded library and the one match context with the limits."""
 
-    __slots__ = ("at", "buffer", "code_free", "compile", "context", "data_free", "dll", "jit", "length", "match", "substitute")
+    __slots__ = (
+        "at",
+        "buffer",
+        "code_free",
+        "compile",
+        "context",
+        "data_free",
+        "dll",
+        "jit",
+        "length",
+        "match",
+        "size",
+        "start",
+        "substitute",
+    )
 
     def __init__(self) -> None:
         # PyDLL keeps the interpreter lock: match data is shared, and a call is too short to give the lock away.
@@ -61,7 +74,6 @@ class _Library:
         for name, result, arguments in (
             ("compile", pointer, (ctypes.c_char_p, size, word, pointer, pointer, pointer)),
             ("jit_compile", ctypes.c_int, (pointer, word)),
-            ("match", ctypes.c_int, (pointer, ctypes.c_char_p, size, size, word, pointer, pointer)),
             (
                 "substitute",
                 ctypes.c_int,
@@ -87,13 +99,16 @@ class _Library:
         self.compile = dll.pcre2_compile_8
         self.jit = dll.pcre2_jit_compile_8
         self.match = dll.pcre2_match_8
+        """Without argument types: called with ctypes values that are ready, it costs half."""
+        self.size, self.start = size(), size()
+        """Length and start of the subject, for `match`; not used beyond one call."""
         self.substitute = dll.pcre2_substitute_8
         self.buffer = ctypes.create_string_buffer(MAX_SUBSTITUTED)
         self.length = ctypes.c_size_t()
         self.at = ctypes.byref(self.length)
         self.code_free = dll.pcre2_code_free_8
         self.data_free = dll.pcre2_match_data_free_8
-        self.context = dll.pcre2_match_context_create_8(None)
+        self.context = pointer(dll.pcre2_match_context_create_8(None))
         dll.pcre2_set_match_limit_8(self.context, MATCH_LIMIT)
         dll.pcre2_set_depth_limit_8(self.context, DEPTH_LIMIT)
         dll.pcre2_set_heap_limit_8(self.context, HEAP_LIMIT)
@@ -115,11 +130,11 @@ def _library() -> _Library:
 class Regex:
     """A compiled pattern."""
 
-    __slots__ = ("_call", "_code", "_context", "_data", "_free", "_ovector", "groups", "pattern")
+    __slots__ = ("_call", "_code", "_context", "_data", "_ends", "_free", "_size", "_start", "groups", "pattern")
 
     def __init__(self, pattern: str, caseless: bool = False) -> None:
-        self._code = None
-        self._data = None
+        self._code: Any = None
+        self._data: Any = None
         library = _library()
         self._free = (library.code_free, library.data_free)
         octets = pattern.encode("latin-1")
@@ -131,16 +146,19 @@ class Regex:
         )
         if not code:
             raise RegexError(pattern, library.error_text(number.value), offset.value)
-        self._code = code
+        self._code = ctypes.c_void_p(code)
         library.jit(code, _JIT_COMPLETE)
-        self._data = library.dll.pcre2_match_data_create_from_pattern_8(code, None)
+        self._data = ctypes.c_void_p(library.dll.pcre2_match_data_create_from_pattern_8(code, None))
         count = ctypes.c_uint32()
         library.dll.pcre2_pattern_info_8(code, _INFO_CAPTURECOUNT, ctypes.byref(count))
         self.groups = count.value
         """Number of capturing groups."""
         address = library.dll.pcre2_get_ovector_pointer_8(self._data)
-        self._ovector = (ctypes.c_size_t * (2 * (self.groups + 1))).from_address(address)
+        ovector = (ctypes.c_ssize_t * (2 * (self.groups + 1))).from_address(address)
+        self._ends = memoryview(ovector).cast("B").cast("n").tolist
+        """Start and end of the match and of each group; -1 for a group that took no part."""
         self._call = library.match
+        self._size, self._start = library.size, library.start
         self._context = library.context
         self.pattern = pattern
 
@@ -154,16 +172,19 @@ class Regex:
     def match(self, subject: str) -> tuple[str, ...] | None:
         """`$0`, `$1`, ... of the first match, or None. Groups that took no part are ""."""
         data = subject.encode("latin-1")
-        if self._call(self._code, data, len(data), 0, 0, self._data, self._context) < 0:
+        self._size.value = len(data)
+        self._start.value = 0
+        if self._call(self._code, data, self._size, self._start, 0, self._data, self._context) < 0:
             return None
-        offsets = self._ovector[:]
-        plain = str(subject)
-        if len(offsets) == 2 and type(subject) is not Tainted:
-            return (plain[offsets[0] : offsets[1]],)
-        ends = iter(offsets)
-        # An unset group has offsets far beyond the end: its slice is empty.
-        parts = [plain[start:end] for start, end in zip(ends, ends, strict=True)]
-        return tuple(map(Tainted, parts)) if type(subject) is Tainted else tuple(parts)
+        ends = self._ends()
+        if type(subject) is Tainted:
+            plain = str(subject)
+            return tuple([Tainted(plain[start:end]) for start, end in zip(ends[::2], ends[1::2], strict=True)])
+        if len(ends) == 2:
+            return (subject[ends[0] : ends[1]],)
+        if len(ends) == 4:
+            return subject[ends[0] : ends[1]], subject[ends[2] : ends[3]]
+        return tuple([subject[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True)])
 
     def replace_all(self, subject: str, replacement: str) -> str | None:
         """All matches replaced by text that stands for itself; None when PCRE2 cannot do it (the result is very long)."""
@@ -183,14 +204,20 @@ class Regex:
     def matches(self, subject: str) -> bool:
         """Whether it matches somewhere; nothing is captured."""
         data = subject.encode("latin-1")
-        return bool(self._call(self._code, data, len(data), 0, 0, self._data, self._context) >= 0)
+        self._size.value = len(data)
+        self._start.value = 0
+        found: int = self._call(self._code, data, self._size, self._start, 0, self._data, self._context)
+        return found >= 0
 
     def search(self, subject: bytes, start: int = 0, options: int = 0) -> tuple[tuple[int, int], ...] | None:
         """Offsets of the first match at or after `start`; (-1, -1) for a group that took no part."""
-        if self._call(self._code, subject, len(subject), start, options, self._data, self._context) < 0:
+        self._size.value = len(subject)
+        self._start.value = start
+        word = ctypes.c_uint32(options)
+        if self._call(self._code, subject, self._size, self._start, word, self._data, self._context) < 0:
             return None
-        ends = self._ovector[:]
-        return tuple((-1, -1) if s == _UNSET else (s, e) for s, e in zip(ends[::2], ends[1::2], strict=True))
+        ends = self._ends()
+        return tuple(zip(ends[::2], ends[1::2], strict=True))
 
 
 NOTEMPTY_ATSTART_ANCHORED = 0x00000008 | 0x80000000

@@ -144,6 +144,11 @@ def evaluate(text: str, decimal: bool = False) -> int:
     return _Evaluator(str(text), decimal).whole()
 
 
+def evaluate_decimal(text: str) -> int:
+    """The same where a leading 0 means nothing."""
+    return evaluate(text, decimal=True)
+
+
 def _product(text: str) -> int:
     if "*" not in text:
         return int(text)

@@ -163,6 +163,9 @@ CONDITIONS: dict[str, str] = {
 WORDY = frozenset({"listnamed", "sha2", "sha3"})
 """Operators whose arguments are words."""
 
+EVALUATORS = {"eval": "numbers.evaluate", "eval10": "numbers.evaluate_decimal"}
+"""Operators whose text is taken apart when the tree is built (`expand.sums`), and the functions for the texts that cannot be."""
+
 OperatorFunction = Callable[[str, str, Scope], str]
 
 
@@ -272,6 +275,12 @@ class Tables:
 
             if inner.name in CERTIFICATES:
                 return certificate_operator(name, inner.name)
+        if name in EVALUATORS:
+            from angaros.expand.sums import sum_node
+
+            special = sum_node(inner, self._get("operators", EVALUATORS[name]))
+            if special is not None:
+                return special
         function: OperatorFunction = self._get("operators", row)
         return Operator(function, argument, inner, "p" in flags)
 

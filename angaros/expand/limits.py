@@ -32,12 +32,16 @@ MAX_WORK = 1_000_000
 Lists of real configurations have some hundred items; this is a second or two."""
 
 
-def begin_loop(scope: Scope) -> bool:
-    """Before a loop: True when it is the outermost, which calls `end_loop`."""
-    if scope.work is not None:
-        return False
-    scope.work = [0]
-    return True
+def begin_loop(scope: Scope, items: int) -> bool:
+    """Before a loop over so many items: True when it is the outermost, which calls `end_loop`. Raises ExpansionError."""
+    work = scope.work
+    if work is None:
+        _check(items)
+        scope.work = [items]
+        return True
+    work[0] += items
+    _check(work[0])
+    return False
 
 
 def end_loop(scope: Scope) -> None:
@@ -45,13 +49,21 @@ def end_loop(scope: Scope) -> None:
     scope.work = None
 
 
-def spend(scope: Scope, octets: int) -> None:
-    """One more item was gone through and made so much text. Raises ExpansionError."""
+KIB = 1 << 10
+"""Only longer texts are work: a caller need not report others."""
+
+
+def spend(scope: Scope, octets: int, items: int = 0) -> None:
+    """A loop made so much text, or goes through more items. Raises ExpansionError."""
     work = scope.work
     if work is not None:
-        work[0] += 1 + (octets >> 10)
-        if work[0] > MAX_WORK:
-            raise fail(f"expansion goes through too many items (limit {MAX_WORK})")
+        work[0] += items + octets // KIB
+        _check(work[0])
+
+
+def _check(work: int) -> None:
+    if work > MAX_WORK:
+        raise fail(f"expansion goes through too many items (limit {MAX_WORK})")
 
 
 def permitted(scope: Scope, what: str) -> None:

@@ -26,6 +26,9 @@ MAX_RESULT = 64 << 20
 MAX_FOLDED = 1 << 16
 """Longest text that a folded node keeps, in octets."""
 
+MAX_SHORT = 1 << 12
+"""A few texts below this cannot be too long together."""
+
 ITEM, VALUE, NUMERIC, WORLD = 1, 2, 4, 8
 """Bits of `depends`: `$item`, `$value`, `$0`..., anything else. An item that binds a name takes its bit off."""
 
@@ -164,19 +167,73 @@ class Sequence_(Node):
             for index, node in self.moving:
                 parts[index] = node.eval(scope)
         except ExpansionError as error:
-            if error.position < 0:
-                error.position = self.nodes[index].position
-            raise
-        text = "".join(parts)
-        if len(text) > MAX_RESULT:
-            check_length(len(text))
-        if Tainted in map(type, parts):
-            made = quoted_for(text, common_quoter(parts))
-            first = parts[0]
-            if first[:1] == "<" and type(first) is str:
-                return made.starting_with_ours()
-            return made
-        return text
+            raise located(error, self.nodes[index])
+        return joined(parts)
+
+
+def located(error: ExpansionError, node: Node) -> ExpansionError:
+    """The error, known to come from this node."""
+    if error.position < 0:
+        error.position = node.position
+    return error
+
+
+def joined(parts: list[str]) -> str:
+    """Texts one after the other; the administrator's own `<;` at the start of a list stays his."""
+    text = "".join(parts)
+    if len(text) > MAX_RESULT:
+        check_length(len(text))
+    if Tainted in map(type, parts):
+        made = quoted_for(text, common_quoter(parts))
+        first = parts[0]
+        if first[:1] == "<" and type(first) is str:
+            return made.starting_with_ours()
+        return made
+    return text
+
+
+class Around(Sequence_):
+    """A node with literal text before and behind it. As `Sequence_`, without a list."""
+
+    __slots__ = ("after", "before", "inner")
+
+    def __init__(self, nodes: Sequence[Node], texts: Sequence[str]) -> None:
+        super().__init__(nodes)
+        self.before, self.after = texts
+        self.inner = self.moving[0][1]
+
+    def eval(self, scope: Scope) -> str:
+        try:
+            text = self.inner.eval(scope)
+        except ExpansionError as error:
+            raise located(error, self.inner)
+        if type(text) is str and len(text) < MAX_SHORT:
+            return f"{self.before}{text}{self.after}"
+        return joined([self.before, text, self.after] if self.before else [text, self.after])
+
+
+class Pair(Sequence_):
+    """Two nodes with literal text around them."""
+
+    __slots__ = ("after", "before", "between", "first", "second")
+
+    def __init__(self, nodes: Sequence[Node], texts: Sequence[str]) -> None:
+        super().__init__(nodes)
+        self.before, self.between, self.after = texts
+        self.first, self.second = (node for _, node in self.moving)
+
+    def eval(self, scope: Scope) -> str:
+        node = self.first
+        try:
+            first = node.eval(scope)
+            node = self.second
+            second = node.eval(scope)
+        except ExpansionError as error:
+            raise located(error, node)
+        if type(first) is str and type(second) is str and len(first) + len(second) < MAX_SHORT:
+            return f"{self.before}{first}{self.between}{second}{self.after}"
+        parts = [first, self.between, second, self.after]
+        return joined([self.before, *parts] if self.before else parts)
 
 
 class CutAtNul(Node):
@@ -206,7 +263,21 @@ def sequence(nodes: list[Node]) -> Node:
     """One node for many."""
     if not nodes:
         return Literal("")
-    return nodes[0] if len(nodes) == 1 else Sequence_(nodes)
+    if len(nodes) == 1:
+        return nodes[0]
+    texts = [""]
+    """Literal text before, between and behind the others."""
+    for node in nodes:
+        if isinstance(node, Literal):
+            texts[-1] += node.text
+        else:
+            texts.append("")
+    if sum(map(len, texts)) < MAX_SHORT:
+        if len(texts) == 2:
+            return Around(nodes, texts)
+        if len(texts) == 3:
+            return Pair(nodes, texts)
+    return Sequence_(nodes)
 
 
 class Unfinished(Node):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.lists.parse import WHITE, split_list
-from angaros.model.text import is_tainted
+from angaros.model.text import is_tainted, lower
 
 if TYPE_CHECKING:
     from angaros.config.config import Config, NamedList
@@ -23,17 +23,20 @@ MAX_PLANS = 2000
 """Split lists kept; then all are dropped. Configurations have some hundred."""
 MAX_PLAN_LENGTH = 20000
 """Longer texts come from lookups and are not worth keeping."""
+_MEANINGFUL = frozenset("!^*@/+") | {""}
+"""What begins an item that is more than a name."""
 
 
 class ListCache:
     """Of one `Matcher`; belongs to one configuration."""
 
-    __slots__ = ("_cacheable", "_plans", "config")
+    __slots__ = ("_cacheable", "_literals", "_plans", "config")
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._plans: dict[tuple[str, str], list[str]] = {}
         self._cacheable: dict[tuple[str, str], bool] = {}
+        self._literals: dict[tuple[str, str], dict[str, str] | None] = {}
 
     def plan(self, text: str, separator: str) -> list[str]:
         """The items of a list."""
@@ -46,6 +49,37 @@ class ListCache:
                 self._plans.clear()
             items = self._plans[key] = split_list(text, separator)
         return items
+
+    def literals(self, kind: str, text: str) -> dict[str, str] | None:
+        """The items by themselves in lower case, when the list and the lists that it names say nothing but names and the same each
+        time: one look tells whether a caseless name is in it. Else None."""
+        key = (kind, text)
+        try:
+            return self._literals[key]
+        except KeyError:
+            if len(self._literals) >= MAX_PLANS:
+                self._literals.clear()
+            self._literals[key] = None  # while we look: a loop of lists
+            found = self._literals[key] = self._find_literals(kind, text)
+            return found
+
+    def _find_literals(self, kind: str, text: str) -> dict[str, str] | None:
+        if is_tainted(text) or "$" in text or "\\" in text or len(text) > MAX_PLAN_LENGTH:
+            return None
+        found: dict[str, str] = {}
+        for item in split_list(text):
+            if item[:1] == "+":
+                named = self.named(kind, item[1:])
+                inner = self.literals(kind, named.text) if named is not None else None
+                if inner is None:
+                    return None
+                for name, written in inner.items():
+                    found.setdefault(name, written)
+            elif item[:1] in _MEANINGFUL or ";" in item:
+                return None
+            else:
+                found.setdefault(lower(item), item)
+        return found
 
     def named(self, kind: str, name: str) -> NamedList | None:
         """`domainlist name = ...`."""

@@ -46,12 +46,32 @@ class Matcher:
 
     def match_domain(self, domain: str, items: str | None, scope: Scope, *, option: str = "", expand: bool = True) -> ListMatch:
         """# Exim spec 10.9"""
-        return self._walk(DomainSubject(lower(domain), keep=expand), items, scope, option, expand)
+        key = lower(domain)
+        found = self._among_names("domain", key, items, scope)
+        return self._walk(DomainSubject(key, keep=expand), items, scope, option, expand) if found is None else found
+
+    def _among_names(self, kind: str, key: str, items: str | None, scope: Scope) -> ListMatch | None:
+        """The match of a name, or its absence, in a list of nothing but names; None when it must be walked along."""
+        if not items or scope.tracing("lists"):
+            return None
+        names = self.cache(scope).literals(kind, items)
+        if names is None:
+            return None
+        written = names.get(key)
+        if written is None:
+            scope.numeric = ()
+            return NO_MATCH
+        scope.numeric = (key,)
+        return ListMatch(True, written, key)
 
     def match_local_part(
         self, local_part: str, items: str | None, scope: Scope, *, caseless: bool = True, option: str = "", expand: bool = True
     ) -> ListMatch:
         """# Exim spec 10.22"""
+        if caseless:
+            found = self._among_names("localpart", lower(local_part), items, scope)
+            if found is not None:
+                return found
         delivery = scope.delivery
         cased = local_part
         if delivery is not None and lower(delivery.cased_local_part) == lower(local_part):

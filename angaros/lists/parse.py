@@ -32,9 +32,22 @@ def take_separator(text: str) -> tuple[str, str]:
 
 def split_list(text: str, separator: str = "") -> list[str]:
     """The items of an (expanded) list. `separator` "" means: as the list says, else a colon."""
-    if not separator:
-        separator, text = take_separator(text)
-        separator = separator or ":"
+    return _items(text, separator) if separator else split_as_told(text)[1]
+
+
+def split_as_told(text: str) -> tuple[str, list[str]]:
+    """The separator that the list names, else a colon; and the items."""
+    if type(text) is str and text[:1] != "<" and "::" not in text and text.split() == [text]:  # the usual list
+        items = text.split(":")
+        if not items[-1]:
+            items.pop()
+        return ":", items
+    separator, rest = take_separator(text)
+    separator = separator or ":"
+    return separator, _items(rest, separator)
+
+
+def _items(text: str, separator: str) -> list[str]:
     tainted = is_tainted(text)
     items = _split(str(text), separator)
     return [quoted_for(item, _quoter(text)) for item in items] if tainted else items

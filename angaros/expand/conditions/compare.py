@@ -8,12 +8,13 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from angaros.expand.ip import ip_version
 from angaros.expand.limits import permitted
-from angaros.expand.nodes import BrokenCond, Cond, Node, Test, fail, joint
+from angaros.expand.nodes import BrokenCond, Cond, Literal, Node, Test, fail, joint
 from angaros.expand.parser import Parser
 from angaros.model.errors import ExpansionError
 
@@ -155,11 +156,20 @@ class Integer(Node):
 class CompareNumbers(Compare):
     """`<{a}{b}` and its like: the first is taken as a number before the second is expanded."""
 
-    __slots__ = ()
+    __slots__ = ("number",)
+
+    def __init__(self, before: Callable[[Any, Any], bool], left: Node, right: Node) -> None:
+        super().__init__(before, left, right)
+        self.number: int | None = None
+        """The second, when it is a constant that is right."""
+        if isinstance(right, Literal):
+            with suppress(ExpansionError):
+                self.number = integer(right.text)
 
     def eval(self, scope: Scope) -> bool:
         left = integer(self.left.eval(scope))
-        return self.before(left, integer(self.right.eval(scope)))
+        number = self.number
+        return self.before(left, integer(self.right.eval(scope)) if number is None else number)
 
 
 def parse_compare(p: Parser, name: str) -> Cond:

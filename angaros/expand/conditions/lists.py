@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.expand.conditions.compare import ascii_lower, read_arguments
-from angaros.expand.limits import begin_loop, end_loop, spend
-from angaros.expand.nodes import ITEM, BrokenCond, Cond, Node, fail, first_skip_error
+from angaros.expand.limits import begin_loop, end_loop
+from angaros.expand.nodes import ITEM, VALUE, BrokenCond, Cond, Node, fail, first_skip_error
 from angaros.expand.parser import Parser
 from angaros.lists.parse import split_list
 from angaros.model.errors import AngarosError, ExpansionError, ListDefer, PanicError
@@ -50,6 +50,24 @@ class Match(Cond):
         if self.pattern.depends == 0:
             self.compiled = compiled
         return compiled
+
+    def without_captures(self) -> Match:
+        """The same for a place where nothing asks for `$1`; itself when an argument may."""
+        if (self.subject.depends | self.pattern.depends) & ~(ITEM | VALUE):
+            return self
+        made = _MatchOnly(self.subject, self.pattern)
+        made.skip_error = self.skip_error
+        return made
+
+
+class _MatchOnly(Match):
+    """Whether it matches."""
+
+    __slots__ = ()
+
+    def eval(self, scope: Scope) -> bool:
+        subject = self.subject.eval(scope)
+        return (self.compiled or self._compile(scope)).matches(subject)
 
 
 def parse_match(p: Parser, name: str) -> Cond:
@@ -189,11 +207,10 @@ class ForEach(Cond):
         items = self._items(text)
         local = scope.local
         saved = local.get("item")
-        outermost = begin_loop(scope)
+        outermost = begin_loop(scope, len(items))
         try:
             stop, evaluate = self.stop, self.condition.eval
             for item in items:
-                spend(scope, 0)
                 local["item"] = item
                 if evaluate(scope) is stop:
                     return stop

@@ -7,6 +7,7 @@ The groups in braces are therefore read once, and both meanings are built on the
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from angaros.expand.items.branches import Branches, finish_branches, parse_branches
@@ -42,19 +43,19 @@ _PAIR = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)
+def _finder(key: str) -> re.Pattern[str]:
+    """Finds the value of a key behind words `name=value` and nothing else."""
+    return re.compile(rf'(?:[^\s="]+=[^\s"]+[ \t\n]+)*?(?i:{re.escape(key)})=([^\s"]+)(?![^ \t\n])', re.A)
+
+
 def keyed(data: str, key: str) -> str | None:
     """The value of `key` in `key=value key="quoted value" ...`. # Exim spec 11.5 (extract)"""
-    text, wanted = str(data), str(key).lower()
-    if '"' not in text and "= " not in text and text.isascii() and text.isprintable():
-        words = text.split()
-        for word in words:
-            name, equals, value = word.partition("=")
-            if not name or not equals:
-                break
-            if name.lower() == wanted:
-                return like(value, data)
-        else:
-            return None
+    wanted = str(key).lower()
+    text = str(data)
+    found = _finder(wanted).match(text)
+    if found is not None:
+        return like(found[1], data)
     pos, end = 0, len(text.rstrip(" \t\n\v\f\r"))
     match = _PAIR.match
     while pos < end:

@@ -9,22 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from angaros.expand.items.control import restore_value
-from angaros.expand.limits import begin_loop, end_loop, spend
+from angaros.expand.conditions.lists import Match
+from angaros.expand.limits import KIB, begin_loop, end_loop, spend
 from angaros.expand.nodes import ITEM, VALUE, Cond, Node, check_length, fail, first_skip_error
 from angaros.expand.parser import Parser
-from angaros.lists.parse import split_list, take_separator
+from angaros.lists.parse import split_as_told, split_list
 from angaros.model.errors import ExpansionError
 from angaros.model.text import Tainted, concat
 
 if TYPE_CHECKING:
     from angaros.model.scope import Scope
-
-
-def list_separator(text: str) -> tuple[str, str]:
-    """Separator and rest of a list."""
-    separator, rest = take_separator(text)
-    return separator or ":", rest
 
 
 class Each(Node):
@@ -45,19 +39,18 @@ class Each(Node):
         text = self.source.eval(scope)
         if self.skip_error is not None:
             raise fail(self.skip_error)
-        separator, rest = list_separator(text)
+        separator, items = split_as_told(text)
         local = scope.local
         saved_item, numeric, value = local.get("item"), scope.numeric, local.get("value")
-        outermost = begin_loop(scope)
+        outermost = begin_loop(scope, len(items))
         try:
-            items = split_list(rest, separator)
             found = self._map(items, scope) if self.condition is None else self._filter(items, scope, self.condition)
         finally:
             if outermost:
                 end_loop(scope)
             scope.numeric = numeric
-            restore_item(scope, saved_item)
-            restore_value(scope, value)
+            restore(local, "item", saved_item)
+            restore(local, "value", value)
         return join_items(found, separator)
 
     def _filter(self, items: list[str], scope: Scope, condition: Cond) -> list[str]:
@@ -65,7 +58,6 @@ class Each(Node):
         local, holds = scope.local, condition.eval
         try:
             for item in items:
-                spend(scope, 0)
                 local["item"] = item
                 if holds(scope):
                     found.append(item)
@@ -84,8 +76,9 @@ class Each(Node):
                 text = evaluate(scope)
                 found.append(text)
                 total += len(text)
-                spend(scope, len(text))
-                check_length(total)
+                if len(text) >= KIB or not len(found) % KIB:
+                    spend(scope, len(text))
+                    check_length(total)
         except ExpansionError as error:
             raise inside(error, f'{quoted(str(error))} inside "{self.name}" item') from None
         return found
@@ -104,12 +97,12 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def restore_item(scope: Scope, saved: str | None) -> None:
-    """Put `$item` back."""
-    if saved is None:
-        scope.local.pop("item", None)
-    else:
-        scope.local["item"] = saved
+def restore(local: dict[str, str], name: str, saved: str | None) -> None:
+    """Put `$item` or `$value` back."""
+    if saved is not None:
+        local[name] = saved
+    elif name in local:
+        del local[name]
 
 
 def join_items(items: list[str], separator: str) -> str:
@@ -147,6 +140,8 @@ def parse_each(p: Parser, name: str) -> Node:
     if missing:
         return p.unfinished([source, missing])
     condition, expression, error = _body(p, name)
+    if isinstance(condition, Match):
+        condition = condition.without_captures()  # nobody sees them
     node = Each(name, source, condition, expression)
     node.skip_error = source.skip_error or error
     return node
@@ -193,13 +188,15 @@ class Reduce(Node):
         value = self.start.eval(scope)
         if self.skip_error is not None:
             raise fail(self.skip_error)
+        items = split_list(text)
         local = scope.local
         saved_item, saved_value, numeric = local.get("item"), local.get("value"), scope.numeric
-        outermost = begin_loop(scope)
+        outermost = begin_loop(scope, len(items))
         try:
             evaluate = self.expression.eval
-            for item in split_list(text):
-                spend(scope, len(value))
+            for item in items:
+                if len(value) >= KIB:
+                    spend(scope, len(value))
                 local["item"] = item
                 local["value"] = value
                 value = evaluate(scope)
@@ -209,8 +206,8 @@ class Reduce(Node):
             if outermost:
                 end_loop(scope)
             scope.numeric = numeric
-            restore_item(scope, saved_item)
-            restore_value(scope, saved_value)
+            restore(local, "item", saved_item)
+            restore(local, "value", saved_value)
         return value
 
 
@@ -264,18 +261,17 @@ class Sort(Node):
         error = self.error or self.extractor.skip_error
         if error is not None:
             raise fail(error)
-        separator, rest = list_separator(text)
-        keyed = self._keys(split_list(rest, separator), scope)
+        separator, items = split_as_told(text)
+        keyed = self._keys(items, scope)
         return join_items([item for _, item in sort_by(keyed, self.operator)], separator)
 
     def _keys(self, items: list[str], scope: Scope) -> list[tuple[str, str]]:
         local = scope.local
         saved, numeric = local.get("item"), scope.numeric
         keyed: list[tuple[str, str]] = []
-        outermost = begin_loop(scope)
+        outermost = begin_loop(scope, len(items))
         try:
             for item in items:
-                spend(scope, 0)
                 local["item"] = item
                 try:
                     key = self.extractor.eval(scope)
@@ -288,7 +284,7 @@ class Sort(Node):
             if outermost:
                 end_loop(scope)
             scope.numeric = numeric
-            restore_item(scope, saved)
+            restore(local, "item", saved)
         return keyed
 
 

@@ -68,13 +68,9 @@ def text_hash(subject: str, length: int, limit: int) -> str:
         return ""
     octets = subject.encode("latin-1")
     folded = list(octets[:length])
-    rotated, index, place = _rotations(), length, 0
-    for code in octets[length:]:
-        folded[place] ^= rotated[(code + index) & 7][code]
-        index += 1
-        place += 1
-        if place == length:
-            place = 0
+    turned = _turned()
+    for index, code in enumerate(octets[length:], length):
+        folded[index % length] ^= turned[index & 7][code]
     return like("".join([HASH_CODES[code % limit] for code in folded]), subject)
 
 
@@ -85,9 +81,13 @@ def check_hash_count(limit: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def _rotations() -> list[bytes]:
-    """Each octet, its bits turned left by 0 to 7 places."""
-    return [bytes((code << turn | code >> (8 - turn)) & 0xFF for code in range(256)) for turn in range(8)]
+def _turned() -> list[bytes]:
+    """For each place (modulo 8), each octet with its bits turned left as its value and the place say."""
+    return [bytes(_turn(code, (code + place) & 7) for code in range(256)) for place in range(8)]
+
+
+def _turn(code: int, bits: int) -> int:
+    return (code << bits | code >> (8 - bits)) & 0xFF
 
 
 def number_hash(subject: str, first: int, second: int) -> str:
@@ -369,7 +369,7 @@ def replace_each(compiled: Regex, subject: str, replacement: str, scope: Scope) 
     octets = subject.encode("latin-1")
     parts: list[str] = []
     position, options, total = 0, 0, 0
-    outermost = begin_loop(scope)
+    outermost = begin_loop(scope, 0)
     try:
         while True:
             found = compiled.search(octets, position, options)
@@ -388,7 +388,7 @@ def replace_each(compiled: Regex, subject: str, replacement: str, scope: Scope) 
             text = scope.expand(replacement)
             parts.append(text)
             total += len(text)
-            spend(scope, len(text))
+            spend(scope, len(text), 1)
             check_length(total)
             position = end
             options = NOTEMPTY_ATSTART_ANCHORED if start == end else 0

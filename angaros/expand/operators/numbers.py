@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.expand import ip
-from angaros.expand.arithmetic import evaluate
+from angaros.expand.arithmetic import evaluate, evaluate_decimal
 from angaros.expand.conditions.compare import integer
 from angaros.expand.nodes import fail
 from angaros.lists.parse import split_list
@@ -27,7 +27,7 @@ def do_eval(text: str, argument: str, scope: Scope) -> str:
 
 def do_eval10(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 11.6 (eval10)"""
-    return str(evaluate(text, decimal=True))
+    return str(evaluate_decimal(text))
 
 
 def _decimal(text: str, name: str) -> int:
