@@ -10,6 +10,7 @@ Laws:
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -154,8 +155,8 @@ class Regex:
         self.groups = count.value
         """Number of capturing groups."""
         address = library.dll.pcre2_get_ovector_pointer_8(self._data)
-        ovector = (ctypes.c_ssize_t * (2 * (self.groups + 1))).from_address(address)
-        self._ends = memoryview(ovector).cast("B").cast("n").tolist
+        ovector = (ctypes.c_long * (2 * (self.groups + 1))).from_address(address)
+        self._ends: Callable[[], list[int]] = memoryview(ovector).cast("B").cast("l").tolist
         """Start and end of the match and of each group; -1 for a group that took no part."""
         self._call = library.match
         self._size, self._start = library.size, library.start

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -66,12 +67,18 @@ def prepare(directory: Path) -> Path:
     return config
 
 
-def seconds(command: list[str], source: Path, result: Path) -> float:
-    """Wall-clock time of one run."""
+def used() -> float:
+    """Processor time of the children so far."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def seconds(command: list[str], source: Path, result: Path) -> tuple[float, float]:
+    """Wall-clock and processor time of one run."""
     with source.open("rb") as stdin, result.open("wb") as stdout:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), used()
         subprocess.run(command, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL, check=True)
-        return time.perf_counter() - start
+        return time.perf_counter() - start, used() - before
 
 
 def compare(label: str, strings: Sequence[str], config: Path, options: argparse.Namespace) -> bool:
@@ -80,15 +87,17 @@ def compare(label: str, strings: Sequence[str], config: Path, options: argparse.
     strings = [text.replace("DIR", str(directory)) for text in strings]
     source = directory / "lines"
     source.write_text("".join(strings[number % len(strings)] + "\n" for number in range(options.lines)))
-    best: dict[str, float] = {}
+    best: dict[str, tuple[float, float]] = {}
     for _ in range(options.rounds):
         for name in ("exim", "ours"):
             taken = seconds([getattr(options, name), "-C", str(config), "-be"], source, directory / f"{name}.out")
-            best[name] = min(best.get(name, taken), taken)
+            wall, processor = best.get(name, taken)
+            best[name] = min(wall, taken[0]), min(processor, taken[1])
     same = (directory / "ours.out").read_bytes() == (directory / "exim.out").read_bytes()
-    ratio = best["exim"] / best["ours"]
-    speeds = ", ".join(f"{name} {taken:.3f} s ({options.lines / taken:,.0f} a second)" for name, taken in best.items())
-    print(f"{label}: {speeds}, ratio {ratio:.2f}; outputs {'equal' if same else 'differ (times may)'}", flush=True)
+    ratio, processor = (best["exim"][kind] / best["ours"][kind] for kind in (0, 1))
+    speeds = ", ".join(f"{name} {taken:.3f} s ({options.lines / taken:,.0f} a second)" for name, (taken, _) in best.items())
+    equal = "equal" if same else "differ (times may)"
+    print(f"{label}: {speeds}, ratio {ratio:.2f}, of processor time {processor:.2f}; outputs {equal}", flush=True)
     return ratio >= 1
 
 

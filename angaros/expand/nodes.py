@@ -167,15 +167,15 @@ class Sequence_(Node):
             for index, node in self.moving:
                 parts[index] = node.eval(scope)
         except ExpansionError as error:
-            raise located(error, self.nodes[index])
+            locate(error, self.nodes[index])
+            raise
         return joined(parts)
 
 
-def located(error: ExpansionError, node: Node) -> ExpansionError:
-    """The error, known to come from this node."""
+def locate(error: ExpansionError, node: Node) -> None:
+    """Note that the error comes from this node."""
     if error.position < 0:
         error.position = node.position
-    return error
 
 
 def joined(parts: list[str]) -> str:
@@ -206,7 +206,8 @@ class Around(Sequence_):
         try:
             text = self.inner.eval(scope)
         except ExpansionError as error:
-            raise located(error, self.inner)
+            locate(error, self.inner)
+            raise
         if type(text) is str and len(text) < MAX_SHORT:
             return f"{self.before}{text}{self.after}"
         return joined([self.before, text, self.after] if self.before else [text, self.after])
@@ -229,7 +230,8 @@ class Pair(Sequence_):
             node = self.second
             second = node.eval(scope)
         except ExpansionError as error:
-            raise located(error, node)
+            locate(error, node)
+            raise
         if type(first) is str and type(second) is str and len(first) + len(second) < MAX_SHORT:
             return f"{self.before}{first}{self.between}{second}{self.after}"
         parts = [first, self.between, second, self.after]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from angaros.expand.nodes import Literal, Node, Sequence_, located
+from angaros.expand.nodes import Literal, Node, Sequence_, locate
 from angaros.model.errors import ExpansionError
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ MAX_TERMS = 16
 _NUMBER = rf"(?:{HOLE}|0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})"
 _SUM = re.compile(rf" *{_NUMBER}(?: *[-+*] *{_NUMBER})* *")
 _TOKEN = re.compile(rf"[-+*]|{_NUMBER}")
+
+SMALL = {str(number): number for number in range(256)}
+"""Most numbers there are."""
 
 Term = tuple[int, tuple[int, ...]]
 """A constant factor, and the places of the variables to multiply it with."""
@@ -49,20 +52,22 @@ class Sum(Node):
 
     def eval(self, scope: Scope) -> str:
         texts: list[str] = []
-        plain = True
-        for node in self.holes:
-            try:
-                text = node.eval(scope)
-            except ExpansionError as error:
-                raise located(error, node)
-            texts.append(text)
-            plain = plain and len(text) <= MAX_DIGITS and text.isdigit() and text.isascii() and (text[0] != "0" or text == "0")
-        if not plain:
-            return str(self.evaluate(self._filled(texts)))
+        try:
+            for node in self.holes:
+                texts.append(node.eval(scope))
+        except ExpansionError as error:
+            locate(error, self.holes[len(texts)])
+            raise
         total = self.constant
         for factor, places in self.terms:
             for place in places:
-                factor *= int(texts[place])
+                text = texts[place]
+                number = SMALL.get(text, -1)
+                if number < 0:
+                    if not is_plain(text):
+                        return str(self.evaluate(self._filled(texts)))
+                    number = int(text)
+                factor *= number
             total += factor
         return str(total)
 
@@ -71,6 +76,11 @@ class Sum(Node):
         for (index, _), text in zip(self.inner.moving, texts, strict=True):
             parts[index] = str(text)
         return "".join(parts)
+
+
+def is_plain(text: str) -> bool:
+    """A decimal number that is short and cannot be taken for an octal one."""
+    return len(text) <= MAX_DIGITS and text.isdigit() and text.isascii() and (text[0] != "0" or text == "0")
 
 
 def sum_node(inner: Node, evaluate: Callable[[str], int]) -> Sum | None:

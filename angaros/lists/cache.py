@@ -51,7 +51,7 @@ class ListCache:
         return items
 
     def literals(self, kind: str, text: str) -> dict[str, str] | None:
-        """The items by themselves in lower case, when the list and the lists that it names say nothing but names and the same each
+        """The items by themselves in lower case, when the list and the lists that it names are nothing but names, the same each
         time: one look tells whether a caseless name is in it. Else None."""
         key = (kind, text)
         try:

@@ -14,6 +14,8 @@ from angaros.model.text import Tainted, is_tainted, quoted_for
 WHITE = " \t\n\v\f\r"
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _CONTROL = frozenset(map(chr, (*range(32), 127)))
+_USUAL = frozenset(",;|:")
+"""Separators that nearly all lists name that name one."""
 _HOLE = "\uffff"
 """Stands for a doubled separator while splitting; mail text has no such character."""
 
@@ -37,14 +39,25 @@ def split_list(text: str, separator: str = "") -> list[str]:
 
 def split_as_told(text: str) -> tuple[str, list[str]]:
     """The separator that the list names, else a colon; and the items."""
-    if type(text) is str and text[:1] != "<" and "::" not in text and text.split() == [text]:  # the usual list
-        items = text.split(":")
-        if not items[-1]:
-            items.pop()
-        return ":", items
+    if type(text) is str:
+        if text[:1] != "<":
+            if "::" not in text and text.split() == [text]:  # the usual list
+                return ":", _plain_items(text, ":")
+        elif text[1:2] in _USUAL:
+            separator, rest = text[1], text[2:].strip(WHITE)
+            if separator * 2 not in rest and rest.split() == [rest]:
+                return separator, _plain_items(rest, separator)
     separator, rest = take_separator(text)
     separator = separator or ":"
     return separator, _items(rest, separator)
+
+
+def _plain_items(text: str, separator: str) -> list[str]:
+    """Of a list without white space and doubled separators."""
+    items = text.split(separator)
+    if not items[-1]:
+        items.pop()
+    return items
 
 
 def _items(text: str, separator: str) -> list[str]:

@@ -139,6 +139,19 @@ class Compare(Cond):
         return self.before(self.left.eval(scope), self.right.eval(scope))
 
 
+class Equal(Compare):
+    """`eq{a}{constant}`."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, left: Node, right: Literal) -> None:
+        super().__init__(operator.eq, left, right)
+        self.text = right.text
+
+    def eval(self, scope: Scope) -> bool:
+        return self.left.eval(scope) == self.text
+
+
 class Integer(Node):
     """An argument that must be a number; it is looked at before the next is read."""
 
@@ -179,7 +192,8 @@ def parse_compare(p: Parser, name: str) -> Cond:
         return BrokenCond([Integer(nodes[0]), *nodes[1:]] if name[0] in "<>=" and len(nodes) == 2 else nodes)
     if name[0] in "<>=":
         return CompareNumbers(_ORDERS[name], nodes[0], nodes[1])
-    return Compare(comparison(name), nodes[0], nodes[1])
+    left, right = nodes
+    return Equal(left, right) if name == "eq" and isinstance(right, Literal) else Compare(comparison(name), left, right)
 
 
 # --- Truth -------------------------------------------------------------------------------------------------------------

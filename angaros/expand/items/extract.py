@@ -43,19 +43,24 @@ _PAIR = re.compile(
 )
 
 
+_KEY = frozenset(' \t\n\v\f\r="')
+"""What no key has."""
+
+
 @lru_cache(maxsize=1024)
-def _finder(key: str) -> re.Pattern[str]:
-    """Finds the value of a key behind words `name=value` and nothing else."""
+def finder(key: str) -> re.Pattern[str]:
+    """Finds the value of a key behind words `name=value` and nothing else; what it does not find may be there all the same."""
+    if not _KEY.isdisjoint(key):
+        return re.compile("(?!)")
     return re.compile(rf'(?:[^\s="]+=[^\s"]+[ \t\n]+)*?(?i:{re.escape(key)})=([^\s"]+)(?![^ \t\n])', re.A)
 
 
 def keyed(data: str, key: str) -> str | None:
     """The value of `key` in `key=value key="quoted value" ...`. # Exim spec 11.5 (extract)"""
-    wanted = str(key).lower()
-    text = str(data)
-    found = _finder(wanted).match(text)
+    found = finder(key).match(data)
     if found is not None:
         return like(found[1], data)
+    wanted, text = str(key).lower(), str(data)
     pos, end = 0, len(text.rstrip(" \t\n\v\f\r"))
     match = _PAIR.match
     while pos < end:
@@ -129,32 +134,35 @@ class Form:
 class Extract(Node):
     """`${extract{key}{data}...}` or `${extract{number}{separators}{data}...}`."""
 
-    __slots__ = ("by_name", "by_number", "key", "number")
+    __slots__ = ("by_name", "by_number", "key", "name", "number")
 
     def __init__(self, key: Node, by_name: Form, by_number: Form) -> None:
         super().__init__()
         self.key = key
         self.by_name = by_name
         self.by_number = by_number
-        text = key.text.strip(" \t\n\v\f\r") if isinstance(key, Literal) else ""
+        self.name = text = key.text.strip(" \t\n\v\f\r") if isinstance(key, Literal) else ""
         self.number = to_number(text) if is_number(text) else None
         self.depends = key.depends
         if not text or self.number is None:
             self.depends |= by_name.depends()
         if not text or self.number is not None:
             self.depends |= by_number.depends()
-        """The number, when it is constant."""
 
     def eval(self, scope: Scope) -> str:
         number = self.number
         if number is None:
-            key = self.key.eval(scope).strip(" \t\n\v\f\r")
+            key = self.name
             if not key:
-                raise fail('first argument of "extract" must not be empty')
-            if not is_number(key):
-                texts = [node.eval(scope) for node in self.by_name.nodes]
-                return self.by_name.branches.with_value(keyed(texts[0], key), scope)
-            number = to_number(key)
+                key = self.key.eval(scope).strip(" \t\n\v\f\r")
+                if not key:
+                    raise fail('first argument of "extract" must not be empty')
+                if is_number(key):
+                    number = to_number(key)
+        if number is None:
+            form = self.by_name
+            data = form.nodes[0].eval(scope)
+            return form.branches.with_value(keyed(data, key), scope)
         form = self.by_number
         texts = [node.eval(scope) for node in form.nodes]
         return form.branches.with_value(numbered(texts[1], number, texts[0]), scope)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import cycle
+from operator import getitem
 from typing import TYPE_CHECKING
 
 from angaros.expand.limits import begin_loop, end_loop, spend
@@ -67,11 +69,12 @@ def text_hash(subject: str, length: int, limit: int) -> str:
     if length == 0 or limit == 0:
         return ""
     octets = subject.encode("latin-1")
-    folded = list(octets[:length])
-    turned = _turned()
-    for index, code in enumerate(octets[length:], length):
-        folded[index % length] ^= turned[index & 7][code]
-    return like("".join([HASH_CODES[code % limit] for code in folded]), subject)
+    rest = octets[length:]
+    turned = bytes(map(getitem, cycle(_tables(length & 7)), rest))
+    value = int.from_bytes(octets[:length], "little")
+    for start in range(0, len(turned), length):
+        value ^= int.from_bytes(turned[start : start + length], "little")
+    return like(value.to_bytes(length, "little").translate(_codes(limit)).decode("ascii"), subject)
 
 
 def check_hash_count(limit: int) -> None:
@@ -80,14 +83,20 @@ def check_hash_count(limit: int) -> None:
         raise fail(f'hash count "{limit}" too big')
 
 
-@lru_cache(maxsize=1)
-def _turned() -> list[bytes]:
-    """For each place (modulo 8), each octet with its bits turned left as its value and the place say."""
-    return [bytes(_turn(code, (code + place) & 7) for code in range(256)) for place in range(8)]
+@lru_cache(maxsize=8)
+def _tables(place: int) -> list[bytes]:
+    """For octets from `place` (modulo 8) on, again and again: each octet, its bits turned left as its value and place say."""
+    return [bytes([_turn(code, (code + turn) & 7) for code in range(256)]) for turn in range(place, place + 8)]
 
 
 def _turn(code: int, bits: int) -> int:
     return (code << bits | code >> (8 - bits)) & 0xFF
+
+
+@lru_cache(maxsize=len(HASH_CODES))
+def _codes(limit: int) -> bytes:
+    """The character for each octet."""
+    return bytes(ord(HASH_CODES[code % limit]) for code in range(256))
 
 
 def number_hash(subject: str, first: int, second: int) -> str:
