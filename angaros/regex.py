@@ -64,8 +64,8 @@ class _Library:
         "length",
         "match",
         "size",
-        "start",
         "substitute",
+        "zero",
     )
 
     def __init__(self) -> None:
@@ -101,8 +101,8 @@ class _Library:
         self.jit = dll.pcre2_jit_compile_8
         self.match = dll.pcre2_match_8
         """Without argument types: called with ctypes values that are ready, it costs half."""
-        self.size, self.start = size(), size()
-        """Length and start of the subject, for `match`; not used beyond one call."""
+        self.size, self.zero = size(), size(0)
+        """Length of the subject, for `match` (not used beyond one call), and where it starts."""
         self.substitute = dll.pcre2_substitute_8
         self.buffer = ctypes.create_string_buffer(MAX_SUBSTITUTED)
         self.length = ctypes.c_size_t()
@@ -131,7 +131,7 @@ def _library() -> _Library:
 class Regex:
     """A compiled pattern."""
 
-    __slots__ = ("_call", "_code", "_context", "_data", "_ends", "_free", "_size", "_start", "groups", "pattern")
+    __slots__ = ("_call", "_code", "_context", "_data", "_ends", "_free", "_size", "_zero", "groups", "pattern")
 
     def __init__(self, pattern: str, caseless: bool = False) -> None:
         self._code: Any = None
@@ -159,7 +159,7 @@ class Regex:
         self._ends: Callable[[], list[int]] = memoryview(ovector).cast("B").cast("l").tolist
         """Start and end of the match and of each group; -1 for a group that took no part."""
         self._call = library.match
-        self._size, self._start = library.size, library.start
+        self._size, self._zero = library.size, library.zero
         self._context = library.context
         self.pattern = pattern
 
@@ -174,8 +174,7 @@ class Regex:
         """`$0`, `$1`, ... of the first match, or None. Groups that took no part are ""."""
         data = subject.encode("latin-1")
         self._size.value = len(data)
-        self._start.value = 0
-        if self._call(self._code, data, self._size, self._start, 0, self._data, self._context) < 0:
+        if self._call(self._code, data, self._size, self._zero, 0, self._data, self._context) < 0:
             return None
         ends = self._ends()
         if type(subject) is Tainted:
@@ -206,16 +205,18 @@ class Regex:
         """Whether it matches somewhere; nothing is captured."""
         data = subject.encode("latin-1")
         self._size.value = len(data)
-        self._start.value = 0
-        found: int = self._call(self._code, data, self._size, self._start, 0, self._data, self._context)
+        found: int = self._call(self._code, data, self._size, self._zero, 0, self._data, self._context)
         return found >= 0
 
     def search(self, subject: bytes, start: int = 0, options: int = 0) -> tuple[tuple[int, int], ...] | None:
         """Offsets of the first match at or after `start`; (-1, -1) for a group that took no part."""
         self._size.value = len(subject)
-        self._start.value = start
-        word = ctypes.c_uint32(options)
-        if self._call(self._code, subject, self._size, self._start, word, self._data, self._context) < 0:
+        if (
+            self._call(
+                self._code, subject, self._size, ctypes.c_size_t(start), ctypes.c_uint32(options), self._data, self._context
+            )
+            < 0
+        ):
             return None
         ends = self._ends()
         return tuple(zip(ends[::2], ends[1::2], strict=True))

@@ -192,6 +192,30 @@ class Operator(Node):
         return self.function(self.inner.eval(scope), self.argument, scope)
 
 
+class LowerCase(Operator):
+    """`${lc:`: the most frequent of all."""
+
+    __slots__ = ()
+
+    def eval(self, scope: Scope) -> str:
+        text = self.inner.eval(scope)
+        return text.lower() if text.isascii() else self.function(text, "", scope)
+
+
+class UpperCase(Operator):
+    """`${uc:`"""
+
+    __slots__ = ()
+
+    def eval(self, scope: Scope) -> str:
+        text = self.inner.eval(scope)
+        return text.upper() if text.isascii() else self.function(text, "", scope)
+
+
+NODES: dict[str, type[Operator]] = {"lc": LowerCase, "uc": UpperCase}
+"""Operators that have a node of their own."""
+
+
 class UnknownOperator(Node):
     """An operator that does not exist; its text is looked at first."""
 
@@ -282,7 +306,7 @@ class Tables:
             if special is not None:
                 return special
         function: OperatorFunction = self._get("operators", row)
-        return Operator(function, argument, inner, "p" in flags)
+        return NODES.get(name, Operator)(function, argument, inner, "p" in flags)
 
     def variable(self, name: str) -> Callable[[Scope], str] | None:
         """Function of a variable."""

@@ -36,7 +36,8 @@ def begin_loop(scope: Scope, items: int) -> bool:
     """Before a loop over so many items: True when it is the outermost, which calls `end_loop`. Raises ExpansionError."""
     work = scope.work
     if work is None:
-        _check(items)
+        if items > MAX_WORK:
+            _check(items)
         scope.work = [items]
         return True
     work[0] += items

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from angaros.expand.nodes import Literal, Node, Sequence_, locate
+from angaros.expand.nodes import Literal, Node, Numeric, Sequence_, Variable, locate
 from angaros.model.errors import ExpansionError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _SUM = re.compile(rf" *{_NUMBER}(?: *[-+*] *{_NUMBER})* *")
 _TOKEN = re.compile(rf"[-+*]|{_NUMBER}")
 
 SMALL = {str(number): number for number in range(256)}
-"""Most numbers there are."""
+"""Most numbers that there are."""
 
 Term = tuple[int, tuple[int, ...]]
 """A constant factor, and the places of the variables to multiply it with."""
@@ -38,7 +38,7 @@ Term = tuple[int, tuple[int, ...]]
 class Sum(Node):
     """`${eval:` and `${eval10:` of such a text."""
 
-    __slots__ = ("constant", "evaluate", "holes", "inner", "terms")
+    __slots__ = ("constant", "evaluate", "holes", "inner", "simple", "terms")
 
     def __init__(self, inner: Sequence_, terms: list[Term], evaluate: Callable[[str], int]) -> None:
         super().__init__()
@@ -46,11 +46,29 @@ class Sum(Node):
         self.holes = [node for _, node in inner.moving]
         self.constant = sum(factor for factor, places in terms if not places)
         self.terms = [term for term in terms if term[1]]
+        self.simple: list[tuple[int, Node]] = []
+        """A sum of variables with constant factors: nothing is changed when they are asked twice."""
+        if all(isinstance(node, (Variable, Numeric)) for node in self.holes) and all(len(term[1]) == 1 for term in self.terms):
+            self.simple = [(factor, self.holes[places[0]]) for factor, places in self.terms]
         self.evaluate = evaluate
         self.depends = inner.depends
         self.skip_error = inner.skip_error
 
     def eval(self, scope: Scope) -> str:
+        if self.simple:
+            total = self.constant
+            try:
+                for factor, node in self.simple:
+                    total += factor * SMALL[node.eval(scope)]
+                return str(total)
+            except KeyError:
+                pass
+            except ExpansionError as error:
+                locate(error, node)
+                raise
+        return self._general(scope)
+
+    def _general(self, scope: Scope) -> str:
         texts: list[str] = []
         try:
             for node in self.holes:
@@ -62,12 +80,9 @@ class Sum(Node):
         for factor, places in self.terms:
             for place in places:
                 text = texts[place]
-                number = SMALL.get(text, -1)
-                if number < 0:
-                    if not is_plain(text):
-                        return str(self.evaluate(self._filled(texts)))
-                    number = int(text)
-                factor *= number
+                if not is_plain(text):
+                    return str(self.evaluate(self._filled(texts)))
+                factor *= int(text)
             total += factor
         return str(total)
 

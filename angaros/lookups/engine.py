@@ -85,8 +85,8 @@ class LookupEngine:
 
     def search(self, kind: str, key: str, scope: Scope, *, source: str = "") -> LookupResult:
         """One lookup with all that belongs to it."""
-        spec = self.spec(kind)
-        if isinstance(source, Tainted):
+        spec = self._specs.get(kind) or self.spec(kind)
+        if type(source) is Tainted:
             scope.log(f"Tainted filename for search: '{source}'", panic=True)
             raise LookupFailure("NULL")
         if TYPES[spec.name].style == "query":
@@ -120,14 +120,16 @@ class LookupEngine:
 
     def _once(self, spec: TypeSpec, key: str, source: str, scope: Scope) -> LookupResult:
         """One key, perhaps from the cache."""
+        cache = self._store(scope)
+        entry = cache.get((spec.name, source, key))
+        if entry is not None and not spec.options and not entry[0] and not entry[2]:
+            return entry[1]
         options: tuple[str, ...] = ()
         modes: frozenset[str] = frozenset()
         if spec.options:
             options = tuple(part for part in spec.options if part[:6] != "cache=" and part != "ret=key")
             modes = frozenset(part[6:] for part in spec.options if part[:6] == "cache=")
-        cache = self._store(scope)
         where = (spec.name, str(source), str(key))
-        entry = cache.get(where)
         now = scope.services.clock.monotonic() if entry is not None and entry[2] else 0.0
         if (
             entry is not None
