@@ -11,6 +11,7 @@ from typing import Any
 
 from angaros.expand.nodes import Node, Unfinished, Variable, fail
 from angaros.expand.parser import CondParser, ItemParser, Parser
+from angaros.model.errors import ExpansionError
 from angaros.model.scope import Scope
 
 ITEMS: dict[str, str] = {
@@ -63,23 +64,23 @@ OPERATORS: dict[str, tuple[str, str]] = {
     "eval10": ("numbers.do_eval10", "p"),
     "expand": ("text.do_expand", ""),
     "from_utf8": ("encode.do_from_utf8", "p"),
-    "h": ("text.do_h", "p_"),
-    "hash": ("text.do_hash", "p_"),
+    "h": ("text.numbered", "p#"),
+    "hash": ("text.numbered", "p#"),
     "headerwrap": ("text.do_headerwrap", "p_"),
     "hex2b64": ("encode.do_hex2b64", "p"),
     "hexquote": ("text.do_hexquote", "p"),
     "ipv6denorm": ("numbers.do_ipv6denorm", "p"),
     "ipv6norm": ("numbers.do_ipv6norm", "p"),
-    "l": ("text.do_l", "p_"),
+    "l": ("text.numbered", "p#"),
     "lc": ("text.do_lc", "p"),
-    "length": ("text.do_length", "p_"),
+    "length": ("text.numbered", "p#"),
     "listcount": ("numbers.do_listcount", "p"),
     "listnamed": ("numbers.do_listnamed", "_"),
     "local_part": ("encode.do_local_part", ""),
     "mask": ("numbers.do_mask", "p_"),
     "md5": ("encode.do_md5", "pc"),
-    "nh": ("text.do_nh", "p_"),
-    "nhash": ("text.do_nhash", "p_"),
+    "nh": ("text.numbered", "p#"),
+    "nhash": ("text.numbered", "p#"),
     "quote": ("text.do_quote", "p"),
     "quote_local_part": ("text.do_quote_local_part", "p"),
     "randint": ("numbers.do_randint", ""),
@@ -87,7 +88,7 @@ OPERATORS: dict[str, tuple[str, str]] = {
     "rfc2047": ("encode.do_rfc2047", ""),
     "rfc2047d": ("encode.do_rfc2047d", ""),
     "rxquote": ("text.do_rxquote", "p"),
-    "s": ("text.do_s", "p_"),
+    "s": ("text.numbered", "p#"),
     "sha1": ("encode.do_sha1", "pc"),
     "sha2": ("encode.do_sha2", "p_"),
     "sha256": ("encode.do_sha256", "pc"),
@@ -95,7 +96,7 @@ OPERATORS: dict[str, tuple[str, str]] = {
     "stat": ("text.do_stat", ""),
     "str2b64": ("encode.do_base64", "pc"),
     "strlen": ("text.do_strlen", "p"),
-    "substr": ("text.do_substr", "p_"),
+    "substr": ("text.numbered", "p#"),
     "time_eval": ("numbers.do_time_eval", "p"),
     "time_interval": ("numbers.do_time_interval", "p"),
     "uc": ("text.do_uc", "p"),
@@ -107,7 +108,8 @@ OPERATORS: dict[str, tuple[str, str]] = {
     "xtextd": ("text.do_xtextd", "p"),
 }
 """`angaros.expand.operators.<file>.<function>`; `p`: depends on its text only (folded when constant); `_`: takes arguments
-after an underscore; `c`: also for a certificate variable. `quote_<lookup>` is handled apart."""
+after an underscore; `#`: takes numbers there, and the function makes one for them; `c`: also for a certificate variable.
+`quote_<lookup>` is handled apart."""
 
 CONDITIONS: dict[str, str] = {
     "<": "compare.parse_compare",
@@ -216,6 +218,29 @@ NODES: dict[str, type[Operator]] = {"lc": LowerCase, "uc": UpperCase}
 """Operators that have a node of their own."""
 
 
+class NumberedOperator(Node):
+    """`${hash_8_62:text}` and its like."""
+
+    __slots__ = ("error", "function", "inner")
+
+    def __init__(self, make: Callable[[str, str], Callable[[str], str]], name: str, argument: str, inner: Node) -> None:
+        super().__init__()
+        self.depends = inner.depends
+        self.inner = inner
+        self.skip_error = inner.skip_error
+        self.error = ""
+        try:
+            self.function = make(name, argument)
+        except ExpansionError as error:
+            self.error = str(error)
+
+    def eval(self, scope: Scope) -> str:
+        text = self.inner.eval(scope)
+        if self.error:
+            raise fail(self.error)
+        return self.function(text)
+
+
 class UnknownOperator(Node):
     """An operator that does not exist; its text is looked at first."""
 
@@ -245,7 +270,7 @@ def find_operator(name: str) -> tuple[str, str, str] | str:
         argument = underscore  # an argument that is empty is not one that is not there
     if base == "quote" and underscore:
         return "text.do_quote_lookup", "", argument
-    if row is not None and "_" in row[1]:
+    if row is not None and ("_" in row[1] or "#" in row[1]):
         return row[0], row[1], argument
     if row is not None:
         return f'unknown expansion operator "{name}" ("{base}" does not take an _arg)'
@@ -305,6 +330,8 @@ class Tables:
             special = sum_node(inner, self._get("operators", EVALUATORS[name]))
             if special is not None:
                 return special
+        if "#" in flags:
+            return NumberedOperator(self._get("operators", row), name.partition("_")[0], argument, inner)
         function: OperatorFunction = self._get("operators", row)
         return NODES.get(name, Operator)(function, argument, inner, "p" in flags)
 

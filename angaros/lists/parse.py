@@ -39,25 +39,23 @@ def split_list(text: str, separator: str = "") -> list[str]:
 
 def split_as_told(text: str) -> tuple[str, list[str]]:
     """The separator that the list names, else a colon; and the items."""
+    separator = ":"
     if type(text) is str:
-        if text[:1] != "<":
-            if "::" not in text and text.split() == [text]:  # the usual list
-                return ":", _plain_items(text, ":")
-        elif text[1:2] in _USUAL:
+        rest = text
+        if text[:1] == "<" and text[1:2] in _USUAL:
             separator, rest = text[1], text[2:].strip(WHITE)
-            if separator * 2 not in rest and rest.split() == [rest]:
-                return separator, _plain_items(rest, separator)
+        if rest[:1] != "<" and rest.split() == [rest]:  # the usual list: no white space
+            doubled = separator + separator
+            if doubled not in rest:
+                items = rest.split(separator)
+            else:
+                items = [item.replace(_HOLE, separator) for item in rest.replace(doubled, _HOLE).split(separator)]
+            if not items[-1]:
+                items.pop()
+            return separator, items
     separator, rest = take_separator(text)
     separator = separator or ":"
     return separator, _items(rest, separator)
-
-
-def _plain_items(text: str, separator: str) -> list[str]:
-    """Of a list without white space and doubled separators."""
-    items = text.split(separator)
-    if not items[-1]:
-        items.pop()
-    return items
 
 
 def _items(text: str, separator: str) -> list[str]:

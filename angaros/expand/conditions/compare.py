@@ -382,10 +382,9 @@ def _exists(texts: list[str], scope: Scope) -> bool:
     if "expand_forbid" in scope.local:
         permitted(scope, "existstest")
     try:
-        os.stat(texts[0].encode("latin-1"))
-    except (OSError, ValueError):
+        return os.access(texts[0].encode("latin-1"), os.F_OK, effective_ids=True)
+    except ValueError:  # a zero octet
         return False
-    return True
 
 
 parse_exists = tests(1, _exists)

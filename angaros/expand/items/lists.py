@@ -21,67 +21,83 @@ if TYPE_CHECKING:
     from angaros.model.scope import Scope
 
 
-class Each(Node):
-    """`${filter{list}{condition}}`, `${map{list}{expression}}`."""
+class Filter(Node):
+    """`${filter{list}{condition}}`."""
 
-    __slots__ = ("condition", "expression", "name", "source")
+    __slots__ = ("condition", "source")
 
-    def __init__(self, name: str, source: Node, condition: Cond | None, expression: Node | None) -> None:
+    def __init__(self, source: Node, condition: Cond) -> None:
         super().__init__()
-        self.name = name
         self.source = source
         self.condition = condition
-        self.expression = expression
-        body = condition or expression
-        self.depends = source.depends | (body.depends if body is not None else 0) & ~ITEM
+        self.depends = source.depends | condition.depends & ~ITEM
 
     def eval(self, scope: Scope) -> str:
         text = self.source.eval(scope)
         if self.skip_error is not None:
             raise fail(self.skip_error)
         separator, items = split_as_told(text)
-        local = scope.local
-        saved_item, numeric, value = local.get("item"), scope.numeric, local.get("value")
+        local, numeric = scope.local, scope.numeric
+        saved, value = local.get("item"), local.get("value")
         outermost = begin_loop(scope, len(items))
-        try:
-            found = self._map(items, scope) if self.condition is None else self._filter(items, scope, self.condition)
-        finally:
-            if outermost:
-                end_loop(scope)
-            scope.numeric = numeric
-            restore(local, "item", saved_item)
-            restore(local, "value", value)
-        return join_items(found, separator)
-
-    def _filter(self, items: list[str], scope: Scope, condition: Cond) -> list[str]:
         found: list[str] = []
-        local, holds = scope.local, condition.eval
+        holds = self.condition.eval
         try:
             for item in items:
                 local["item"] = item
                 if holds(scope):
                     found.append(item)
         except ExpansionError as error:
-            raise inside(error, f'{error} inside "{self.name}" condition') from None
-        return found
+            raise inside(error, f'{error} inside "filter" condition') from None
+        finally:
+            if outermost:
+                end_loop(scope)
+            scope.numeric = numeric
+            restore(local, "item", saved)
+            restore(local, "value", value)
+        return join_items(found, separator)
 
-    def _map(self, items: list[str], scope: Scope) -> list[str]:
+
+class Map(Node):
+    """`${map{list}{expression}}`."""
+
+    __slots__ = ("expression", "source")
+
+    def __init__(self, source: Node, expression: Node) -> None:
+        super().__init__()
+        self.source = source
+        self.expression = expression
+        self.depends = source.depends | expression.depends & ~ITEM
+
+    def eval(self, scope: Scope) -> str:
+        text = self.source.eval(scope)
+        if self.skip_error is not None:
+            raise fail(self.skip_error)
+        separator, items = split_as_told(text)
+        local, numeric = scope.local, scope.numeric
+        saved, value = local.get("item"), local.get("value")
+        outermost = begin_loop(scope, len(items))
         found: list[str] = []
-        assert self.expression is not None
-        local, evaluate = scope.local, self.expression.eval
         total = 0
+        evaluate = self.expression.eval
         try:
             for item in items:
                 local["item"] = item
                 text = evaluate(scope)
                 found.append(text)
                 total += len(text)
-                if len(text) >= KIB or not len(found) % KIB:
+                if total >= KIB:
                     spend(scope, len(text))
                     check_length(total)
         except ExpansionError as error:
-            raise inside(error, f'{quoted(str(error))} inside "{self.name}" item') from None
-        return found
+            raise inside(error, f'{quoted(str(error))} inside "map" item') from None
+        finally:
+            if outermost:
+                end_loop(scope)
+            scope.numeric = numeric
+            restore(local, "item", saved)
+            restore(local, "value", value)
+        return join_items(found, separator)
 
 
 def inside(error: ExpansionError, text: str) -> ExpansionError:
@@ -142,7 +158,11 @@ def parse_each(p: Parser, name: str) -> Node:
     condition, expression, error = _body(p, name)
     if isinstance(condition, Match):
         condition = condition.without_captures()  # nobody sees them
-    node = Each(name, source, condition, expression)
+    if condition is not None:
+        node: Node = Filter(source, condition)
+    else:
+        assert expression is not None
+        node = Map(source, expression)
     node.skip_error = source.skip_error or error
     return node
 

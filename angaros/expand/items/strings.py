@@ -69,12 +69,19 @@ def text_hash(subject: str, length: int, limit: int) -> str:
     if length == 0 or limit == 0:
         return ""
     octets = subject.encode("latin-1")
-    rest = octets[length:]
-    turned = bytes(map(getitem, cycle(_tables(length & 7)), rest))
-    value = int.from_bytes(octets[:length], "little")
-    for start in range(0, len(turned), length):
-        value ^= int.from_bytes(turned[start : start + length], "little")
-    return like(value.to_bytes(length, "little").translate(_codes(limit)).decode("ascii"), subject)
+    size = len(octets)
+    turned = bytes(map(getitem, cycle(_tables(length & 7)), octets[length:]))
+    value = from_bytes(octets[:length], "little")
+    if size <= length + length:
+        value ^= from_bytes(turned, "little")
+    else:
+        for start in range(0, size - length, length):
+            value ^= from_bytes(turned[start : start + length], "little")
+    made = value.to_bytes(length, "little").translate(_codes(limit)).decode("ascii")
+    return Tainted(made) if type(subject) is Tainted else made
+
+
+from_bytes = int.from_bytes
 
 
 def check_hash_count(limit: int) -> None:

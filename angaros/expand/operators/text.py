@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from angaros.expand.conditions.compare import ascii_lower
 from angaros.expand.items.strings import number_hash, substring, text_hash
@@ -11,11 +11,7 @@ from angaros.expand.nodes import fail
 from angaros.model.text import Tainted, like
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from angaros.model.scope import Scope
-
-    OperatorFunction = Callable[[str, str, Scope], str]
 
 _UPPER = {code: code - 32 for code in range(97, 123)}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -132,7 +128,6 @@ def do_rxquote(text: str, argument: str, scope: Scope) -> str:
 # --- Operators with numbers --------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1024)
 def _numbers(name: str, argument: str, signed: bool, most: int) -> tuple[int, int]:
     """`3`, `3_5`, `-3_5` after the operator's name; the second is -1 when it is not there."""
     rest = argument
@@ -147,45 +142,42 @@ def _numbers(name: str, argument: str, signed: bool, most: int) -> tuple[int, in
     return value, min(int(second), 1 << 31) if second else -1
 
 
-def _hash(name: str) -> OperatorFunction:
+TextFunction: TypeAlias = "Callable[[str], str]"
+
+
+def _hash(first: int, second: int) -> TextFunction:
     """# Exim spec 11.6 (hash)"""
-
-    def do(text: str, argument: str, scope: Scope) -> str:
-        length, limit = _numbers(name, argument, False, 2)
-        return text_hash(text, length, limit)
-
-    return do
+    return lambda text: text_hash(text, first, second)
 
 
-def _nhash(name: str) -> OperatorFunction:
+def _nhash(first: int, second: int) -> TextFunction:
     """# Exim spec 11.6 (nhash)"""
-
-    def do(text: str, argument: str, scope: Scope) -> str:
-        first, second = _numbers(name, argument, False, 2)
-        return number_hash(text, first, second)
-
-    return do
+    return lambda text: number_hash(text, first, second)
 
 
-def _length(name: str) -> OperatorFunction:
+def _length(first: int, second: int) -> TextFunction:
     """# Exim spec 11.6 (length)"""
-    return lambda text, argument, scope: text[: _numbers(name, argument, False, 1)[0]]
+    return lambda text: text[:first]
 
 
-def _substr(name: str) -> OperatorFunction:
+def _substr(first: int, second: int) -> TextFunction:
     """# Exim spec 11.6 (substr)"""
-
-    def do(text: str, argument: str, scope: Scope) -> str:
-        start, length = _numbers(name, argument, True, 2)
-        return substring(text, start, length)
-
-    return do
+    if first >= 0 and second >= 0:
+        return lambda text: text[first : first + second]
+    return lambda text: substring(text, first, second)
 
 
-do_hash, do_h = _hash("hash"), _hash("h")
-do_nhash, do_nh = _nhash("nhash"), _nhash("nh")
-do_length, do_l = _length("length"), _length("l")
-do_substr, do_s = _substr("substr"), _substr("s")
+NUMBERED: dict[str, tuple[Callable[[int, int], TextFunction], bool, int]] = {
+    "hash": (_hash, False, 2), "h": (_hash, False, 2), "nhash": (_nhash, False, 2), "nh": (_nhash, False, 2),
+    "length": (_length, False, 1), "l": (_length, False, 1), "substr": (_substr, True, 2), "s": (_substr, True, 2),
+}  # fmt: skip
+"""What makes the function from the numbers; whether the first may be negative, how many there may be."""
+
+
+def numbered(name: str, argument: str) -> TextFunction:
+    """The function that `hash_8_62` stands for. Raises ExpansionError."""
+    make, signed, most = NUMBERED[name]
+    return make(*_numbers(name, argument, signed, most))
 
 
 # --- headerwrap --------------------------------------------------------------------------------------------------------
