@@ -26,9 +26,6 @@ MAX_RESULT = 64 << 20
 MAX_FOLDED = 1 << 16
 """Longest text that a folded node keeps, in octets."""
 
-MAX_SHORT = 1 << 12
-"""A few texts below this cannot be too long together."""
-
 ITEM, VALUE, NUMERIC, WORLD = 1, 2, 4, 8
 """Bits of `depends`: `$item`, `$value`, `$0`..., anything else. An item that binds a name takes its bit off."""
 
@@ -208,8 +205,11 @@ class Around(Sequence_):
         except ExpansionError as error:
             locate(error, self.inner)
             raise
-        if type(text) is str and len(text) < MAX_SHORT:
-            return f"{self.before}{text}{self.after}"
+        if type(text) is str:
+            made = f"{self.before}{text}{self.after}"
+            if len(made) > MAX_RESULT:
+                check_length(len(made))
+            return made
         return joined([self.before, text, self.after] if self.before else [text, self.after])
 
 
@@ -232,8 +232,11 @@ class Pair(Sequence_):
         except ExpansionError as error:
             locate(error, node)
             raise
-        if type(first) is str and type(second) is str and len(first) + len(second) < MAX_SHORT:
-            return f"{self.before}{first}{self.between}{second}{self.after}"
+        if type(first) is str and type(second) is str:
+            made = f"{self.before}{first}{self.between}{second}{self.after}"
+            if len(made) > MAX_RESULT:
+                check_length(len(made))
+            return made
         parts = [first, self.between, second, self.after]
         return joined([self.before, *parts] if self.before else parts)
 
@@ -274,12 +277,9 @@ def sequence(nodes: list[Node]) -> Node:
             texts[-1] += node.text
         else:
             texts.append("")
-    if sum(map(len, texts)) < MAX_SHORT:
-        if len(texts) == 2:
-            return Around(nodes, texts)
-        if len(texts) == 3:
-            return Pair(nodes, texts)
-    return Sequence_(nodes)
+    if len(texts) == 2:
+        return Around(nodes, texts)
+    return Pair(nodes, texts) if len(texts) == 3 else Sequence_(nodes)
 
 
 class Unfinished(Node):
@@ -351,6 +351,16 @@ class Variable(Node):
             if value is None:
                 return self.function(scope)
         return value
+
+
+class Direct(Variable):
+    """A variable whose name nobody sets in a scope: to evaluate it is to call its function."""
+
+    __slots__ = ("eval",)
+
+    def __init__(self, name: str, function: Callable[[Scope], str]) -> None:
+        super().__init__(name, function)
+        self.eval = function  # type: ignore[method-assign, assignment]
 
 
 class Cond:

@@ -16,6 +16,7 @@ from angaros.expand.nodes import (
     BrokenCond,
     Cond,
     CutAtNul,
+    Direct,
     Literal,
     Node,
     Not,
@@ -49,6 +50,9 @@ CondParser = Callable[["Parser", str], Cond]
 
 class Language(Protocol):
     """The tables, as the parser uses them (`expand.language`)."""
+
+    direct: frozenset[str]
+    """Variables that nobody sets in a scope."""
 
     def item(self, name: str) -> ItemParser | None: ...
 
@@ -249,7 +253,7 @@ class Parser:
         function = self.language.variable(name)
         if function is None:
             return UnknownVariable(name, error + self.language.why_unknown(name))
-        return Variable(name, function)
+        return Direct(name, function) if name in self.language.direct else Variable(name, function)
 
     def _braced(self) -> Node:
         ch = self.peek()

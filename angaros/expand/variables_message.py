@@ -56,7 +56,8 @@ def message_linecount(scope: Scope) -> str:
 
 def sender_address(scope: Scope) -> str:
     """`$sender_address`."""
-    return _message(scope).sender_address
+    message = scope.message
+    return "" if message is None else message.sender_address
 
 
 def sender_address_domain(scope: Scope) -> str:

@@ -54,7 +54,8 @@ class Filter(Node):
                 end_loop(scope)
             scope.numeric = numeric
             restore(local, "item", saved)
-            restore(local, "value", value)
+            if local.get("value") is not value:
+                restore(local, "value", value)
         return join_items(found, separator)
 
 
@@ -96,7 +97,8 @@ class Map(Node):
                 end_loop(scope)
             scope.numeric = numeric
             restore(local, "item", saved)
-            restore(local, "value", value)
+            if local.get("value") is not value:
+                restore(local, "value", value)
         return join_items(found, separator)
 
 
