@@ -55,11 +55,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(directory: Path, *flags: str) -> Path:
-    compiler = shutil.which("gcc")
+    compiler = shutil.which("gcc", path="/usr/bin:/bin")
     if compiler is None:
         pytest.skip("Debian package gcc is missing")
     path = directory / "shim.so"
-    subprocess.run([compiler, "-shared", "-fPIC", *flags, "-o", str(path), str(SOURCE)], check=True)
+    command = [compiler, "-shared", "-fPIC", *flags, "-o", str(path), str(SOURCE)]
+    # Other tests read configurations that purge the environment.
+    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "TMPDIR": str(directory)})
+    assert done.returncode == 0, done.stderr
     return path
 
 
