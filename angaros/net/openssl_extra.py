@@ -23,8 +23,9 @@ REASON_CODES = {
     "tlsv13 alert missing extension": 1109, "tlsv1 unsupported extension": 1110, "tlsv1 unrecognized name": 1112,
     "tlsv1 bad certificate status response": 1113, "tlsv13 alert certificate required": 1116,
     "tlsv1 alert no application protocol": 1120, "no application protocol": 235, "tlsv1 alert inappropriate fallback": 1086,
+    "no certificate or crl found": 136,
 }  # fmt: skip
-"""Reason numbers of the SSL library (its error strings begin with them)."""
+"""Reason numbers of the SSL library, and one of the x509 library (its error strings begin with them)."""
 
 LIBRARY_CODES = {"SSL routines": 20, "system library": 2, "BIO routines": 32, "PEM routines": 9, "x509 certificate routines": 11}
 

@@ -144,7 +144,7 @@ class ContextCache:
 
     def context(self, settings: TlsSettings, now: float) -> TlsContext:
         """The context; built again when one of its files has changed or a self-made certificate ends. Raises `TlsError`."""
-        stamp = _stamps((*settings.certificates, *settings.keys, settings.authorities, settings.crl, settings.dhparam))
+        stamp = _stamps(_files(settings))
         known = self._contexts.get(settings)
         if known is not None and known[0] == stamp and now < known[1]:
             if settings.ocsp_files:
@@ -171,6 +171,16 @@ class ContextCache:
 
             self._staples[context.settings] = stamp
             load_staples(context)
+
+
+SYSTEM = ("/etc/ssl/certs", "/etc/ssl/certs/ca-certificates.crt")
+"""Where the system keeps the certificates that it trusts."""
+
+
+def _files(settings: TlsSettings) -> tuple[str, ...]:
+    """All files that the settings name, and those that are trusted without being named; not the OCSP responses."""
+    trusted = SYSTEM if settings.verify != VERIFY_NO or settings.request_ocsp or settings.require_ocsp else ()
+    return (*settings.certificates, *settings.keys, settings.authorities, settings.crl, settings.dhparam, *trusted)
 
 
 def _stamps(paths: tuple[str, ...]) -> tuple[object, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from datetime import UTC
 from typing import Any
 
@@ -12,8 +13,6 @@ from angaros.net import openssl_extra
 from angaros.net.openssl_options import OPTION_NUMBERS, parse_openssl_options
 from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, TlsContext, TlsError, TlsSettings
 
-SYSTEM_FILE = "/etc/ssl/certs/ca-certificates.crt"
-SYSTEM_DIRECTORY = "/etc/ssl/certs"
 DH_GROUPS = ("ffdhe2048", "ffdhe3072", "ffdhe4096", "ffdhe6144", "ffdhe8192")
 
 
@@ -131,18 +130,22 @@ def _set_authorities(context: TlsContext) -> None:
     where = settings.authorities
     ssl.set_default_verify_paths()
     if where and where not in ("system", "system,cache"):
-        directory = os.path.isdir(where)
-        if not os.path.exists(where):
-            raise TlsError("tls_verify_certificates", f"failed to stat {where} for certificates: {os.strerror(2)}")
         try:
-            if not directory and not os.path.getsize(where):  # nobody is trusted
+            status = os.stat(where)
+        except OSError as error:
+            text = f"failed to stat {where} for certificates: {error.strerror}"
+            raise TlsError("tls_verify_certificates", text) from None
+        directory = stat.S_ISDIR(status.st_mode)  # one that is empty or cannot be read adds nobody
+        try:
+            if not directory and not status.st_size:  # nobody is trusted
                 context.authorities = where
                 return
             ssl.load_verify_locations(
                 None if directory else where.encode("latin-1"), where.encode("latin-1") if directory else None
             )
         except SSL.Error as error:
-            raise TlsError("SSL_CTX_load_verify_locations", openssl_extra.error_text(error)) from None
+            text = "" if directory else _file_error(where)
+            raise TlsError("SSL_CTX_load_verify_locations", text or openssl_extra.error_text(error)) from None
         if settings.server and not directory:
             ssl.load_client_ca(where.encode("latin-1"))
     context.authorities = where
