@@ -62,9 +62,9 @@ def run_queue(services: Services, request: QueueRun, turned: Turned | None = Non
         close_turned(services, turned)
     services.log.write(f"End {what}", selector="queue_run")
     if any(getattr(t.options, name, None) for t in services.config.transports.values() for name in _POLICY_OPTIONS):
-        from angaros.net.mta_sts_cache import refresh_due
+        from angaros.net.mta_sts_cache import refresh_sometimes
 
-        refresh_due(services)
+        refresh_sometimes(services)
 
 
 _POLICY_OPTIONS = ("hosts_try_mta_sts", "hosts_require_mta_sts")

@@ -64,7 +64,7 @@ class Finding:
 def find(domain: str, scope: Scope) -> Finding:
     """The policy that holds for mail to `domain` now; fetched if it is new or has changed."""
     services = scope.services
-    domain = ascii_name(untaint(domain)).lower().rstrip(".")
+    domain = ascii_name(untaint(domain)).lower().rstrip(".")  # a key and a part of a URL, and checked to be a name
     if not DOMAIN.fullmatch(domain):  # an address literal, or nothing that a certificate could be for
         return Finding(domain)
     now = services.clock.now()
@@ -145,6 +145,14 @@ def fetch_policy(domain: str, services: Services) -> Policy:
 
 
 # --- Queue runs and the command line -------------------------------------------------------------------------------------
+
+
+def refresh_sometimes(services: Services) -> None:
+    """`refresh_due`, but not with each of many queue runs of one process."""
+    now = services.clock.now()
+    if now - services.extra.get("mta_sts_refreshed", 0.0) >= RETRY:
+        services.extra["mta_sts_refreshed"] = now
+        refresh_due(services)
 
 
 def refresh_due(services: Services) -> int:

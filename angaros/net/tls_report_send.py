@@ -32,8 +32,8 @@ GIVE_UP = 86400.0
 POST_SECONDS = 60.0
 MAX_ANSWER = 1 << 20
 """Octets of the answer to a POST: nobody reads it."""
-WAITING = "report"
-"""First part of the keys of reports that wait to be sent."""
+WAITING = "tlsrpt_waiting"
+"""Database of reports that wait to be sent: small, as it is looked through by each queue run."""
 
 
 def send_due(services: Services) -> int:
@@ -45,8 +45,7 @@ def send_due(services: Services) -> int:
     today = int(now // DAY)
     if now >= today * DAY + _delay(services) and daily.claim(services, DATABASE, today):
         _store(scope, today, now)
-    waiting = [key for key, _, _ in list(services.hints.items(DATABASE)) if key.startswith(f"{WAITING}:")]
-    return sum(_try(scope, key, now) for key in waiting)
+    return sum(_try(scope, key, now) for key in [key for key, _, _ in services.hints.items(WAITING)])
 
 
 def _delay(services: Services) -> int:
@@ -66,7 +65,7 @@ def _store(scope: Scope, today: int, now: float) -> None:
             continue
         packed = base64.b64encode(daily.packed(text)).decode("ascii")
         record = {"begin": day * DAY, "packed": packed, "until": now + GIVE_UP, "next": now, "left": None}
-        services.hints.put(DATABASE, f"{WAITING}:{day}:{domain}", record)
+        services.hints.put(WAITING, f"{day}:{domain}", record)
 
 
 def _report(scope: Scope, domain: str, begin: int) -> TlsReport:
@@ -80,7 +79,7 @@ def _try(scope: Scope, key: str, now: float) -> int:
     record = _take(scope.services, key, now)
     if record is None:
         return 0
-    domain = key.split(":", 2)[2]
+    domain = key.partition(":")[2]
     try:
         uris = record["left"] if record["left"] is not None else _destinations(scope, domain)
         sent, left = _send(scope, domain, record, uris) if uris is not None else (0, None)
@@ -88,12 +87,12 @@ def _try(scope: Scope, key: str, now: float) -> int:
         scope.log(f"TLS report for {domain} not sent: {error}")
         sent, left = 0, []
     if left == []:
-        scope.services.hints.delete(DATABASE, key)
+        scope.services.hints.delete(WAITING, key)
     elif now + RETRY >= record["until"]:
         scope.log(f"TLS report for {domain} given up after a day")
-        scope.services.hints.delete(DATABASE, key)
+        scope.services.hints.delete(WAITING, key)
     else:
-        scope.services.hints.put(DATABASE, key, {**record, "left": left})
+        scope.services.hints.put(WAITING, key, {**record, "left": left})
     return sent
 
 
@@ -107,7 +106,7 @@ def _take(services: Services, key: str, now: float) -> dict[str, Any] | None:
             mine.append(known)
         return known
 
-    services.hints.update(DATABASE, key, change)
+    services.hints.update(WAITING, key, change)
     return mine[0] if mine else None
 
 

@@ -16,7 +16,7 @@ from angaros.hints.db import HintsDb, HintsError
 MONTH = 30 * 86400
 """`exim_tidydb` removes what is older, unless told otherwise."""
 MESSAGE_ID = re.compile(r"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})")
-DATABASES = ("retry", "misc", "callout", "ratelimit", "seen", "tls", "dmarc", "mta_sts", "ocsp", "tlsrpt")
+DATABASES = ("retry", "misc", "callout", "ratelimit", "seen", "tls", "dmarc", "mta_sts", "ocsp", "tlsrpt", "tlsrpt_waiting")
 
 
 def stamp(moment: float, utc: bool) -> str:
@@ -93,6 +93,7 @@ SHOW: dict[str, Callable[[str, float, Record, bool], list[str]]] = {
     "mta_sts": _whole,
     "ocsp": _whole,
     "tlsrpt": _whole,
+    "tlsrpt_waiting": _whole,
 }
 
 
