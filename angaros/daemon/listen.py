@@ -11,6 +11,7 @@ from angaros.config.config import Config
 from angaros.config.main_options import MainOptions
 from angaros.lists.parse import split_list
 from angaros.model.errors import ConfigError
+from angaros.net.fast_open import listen_fast
 
 ROOMY_BACKLOG = 1024
 """Connections that may wait in the kernel where the configuration does not say (Exim's default is 20): an event loop takes them
@@ -136,6 +137,7 @@ def open_listener(listener: Listener, backlog: int) -> socket.socket:
             channel.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         channel.bind((listener.address, listener.port))
         channel.listen(backlog)
+        listen_fast(channel)
         channel.setblocking(False)
     except OSError:
         channel.close()

@@ -34,6 +34,7 @@ class Facts:
     pipelining_advertised: bool = False
     pipelining_used: bool = False
     early_pipe: str = ""
+    fast_open: str = ""
     chunking: bool = False
     prdr: bool = False
     reference: str = ""
@@ -100,6 +101,7 @@ def log_arrival(reception: Reception, facts: Facts) -> None:
         pipelining_advertised=facts.pipelining_advertised,
         pipelining_used=facts.pipelining_used,
         early_pipe=facts.early_pipe,
+        fast_open=facts.fast_open,
         prdr=facts.prdr,
         chunking=facts.chunking,
         spf=message.effects.mailauth.spf.result if message.effects.mailauth.spf is not None else "",

@@ -15,6 +15,7 @@ from angaros.logs.peer import host_and_ident, sender_fullhost
 from angaros.model.message import DSN_NOTIFY_NEVER, DSN_NOTIFY_SUCCESS, Header
 from angaros.model.outcome import Outcome, Verdict
 from angaros.model.text import concat
+from angaros.net.fast_open import used_by_server
 from angaros.smtp.replies import GO_AHEAD
 from angaros.smtp.server import Stage
 
@@ -406,6 +407,7 @@ class Arrivals:
                 pipelining_advertised=c.advertised.pipelining,
                 pipelining_used=bool(c.txn.extra.get("pipelined")),
                 early_pipe="*" if c.extra.get("early_pipe") else "." if c.advertised.pipe_connect else "",
+                fast_open=used_by_server(fileno()) if (fileno := getattr(c.stream, "fileno", None)) is not None else "",
                 chunking=self.incoming.bdat,
                 prdr=bool(c.txn.extra.get("prdr_used")),
             ),

@@ -71,6 +71,8 @@ class Stream(Protocol):
 
     peer_uid: int
     """Real uid of the other end of a unix socket; -1 unknown."""
+    fast_open: str
+    """How TCP Fast Open was used when we connected: `tfo_data`, `tfo` or ""."""
 
     def readline(self, limit: int = 65536, timeout: float | None = None) -> bytes:
         """Up to and with the next LF; what there is at the end of input or when `limit` octets have come without one."""
@@ -137,7 +139,8 @@ class Waiter(Protocol):
     def connect(
         self, address: str, port: int, *, timeout: float, source: tuple[str, int] | None = None, options: Mapping[str, Any] = {}
     ) -> Stream:
-        """TCP. `options`: `dscp`, `keepalive`, `fastopen`, `early_data`."""
+        """TCP. `options`: `dscp`, `keepalive`, `fastopen`, `early_data` (octets that are written at once; with TCP Fast Open they
+        may travel with the SYN, and arrive twice)."""
         ...
 
     def connect_unix(self, path: str, *, timeout: float) -> Stream: ...

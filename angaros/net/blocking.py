@@ -34,7 +34,7 @@ class BlockingWaiter:
         from angaros.net.sockets import tcp_socket
 
         sock = tcp_socket(address, source, options)
-        return self._connect(sock, (address, port), timeout)
+        return self._connect(sock, (address, port), timeout, options)
 
     def connect_unix(self, path: str, *, timeout: float) -> BlockingStream:
         """A unix stream socket."""
@@ -43,14 +43,15 @@ class BlockingWaiter:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         return self._connect(sock, path.encode("latin-1"), timeout)
 
-    def _connect(self, sock: socket.socket, target: Any, timeout: float) -> BlockingStream:
+    def _connect(self, sock: socket.socket, target: Any, timeout: float, options: Mapping[str, Any] = {}) -> BlockingStream:
         import socket
 
         from angaros.net.blocking_streams import BlockingStream, poll_fd
+        from angaros.net.fast_open import begin_connect, used_by_client
 
         try:
             sock.setblocking(False)
-            code = sock.connect_ex(target)
+            code, sent = begin_connect(sock, target, options)
             if code in (errno.EINPROGRESS, errno.EAGAIN):
                 if not poll_fd(sock.fileno(), select.POLLOUT, timeout):
                     code = errno.ETIMEDOUT
@@ -58,7 +59,12 @@ class BlockingWaiter:
                     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
                 raise OSError(code, os.strerror(code))
-            return BlockingStream.of_socket(sock)
+            stream = BlockingStream.of_socket(sock)
+            if options.get("fastopen"):
+                stream.fast_open = used_by_client(sock)
+            if unsent := options.get("early_data", b"")[sent:]:
+                stream.write(unsent, timeout)
+            return stream
         except BaseException:
             sock.close()
             raise

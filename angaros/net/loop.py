@@ -25,6 +25,7 @@ from typing import Any, TypeVar, cast
 from greenlet import getcurrent, greenlet
 
 from angaros.model.interfaces import CommandRun
+from angaros.net.fast_open import begin_connect, used_by_client
 from angaros.net.hands import Hands
 from angaros.net.sockets import tcp_socket
 from angaros.net.waiting import Cancelled
@@ -318,7 +319,7 @@ class LoopWaiter:
         self, address: str, port: int, *, timeout: float, source: tuple[str, int] | None = None, options: Mapping[str, Any] = {}
     ) -> Any:
         """TCP."""
-        return self._connect(tcp_socket(address, source, options), (address, port), timeout)
+        return self._connect(tcp_socket(address, source, options), (address, port), timeout, options)
 
     def connect_unix(self, path: str, *, timeout: float) -> Any:
         """A unix stream socket."""
@@ -327,18 +328,22 @@ class LoopWaiter:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         return self._connect(sock, path.encode("latin-1"), timeout)
 
-    def _connect(self, sock: Any, target: Any, timeout: float) -> Any:
+    def _connect(self, sock: Any, target: Any, timeout: float, options: Mapping[str, Any] = {}) -> Any:
         from angaros.net.loop_streams import LoopStream
 
         try:
-            code = sock.connect_ex(target)
+            code, sent = begin_connect(sock, target, options)
             if code in (errno.EINPROGRESS, errno.EAGAIN):
                 self.wait_writable(sock.fileno(), timeout)
                 code = sock.getsockopt(1, 4)  # SOL_SOCKET, SO_ERROR
             if code:
                 raise OSError(code, os.strerror(code))
             stream = LoopStream(self)
+            if options.get("fastopen"):
+                stream.fast_open = used_by_client(sock)
             self.wait(self.loop.create_connection(lambda: stream, sock=sock))
+            if unsent := options.get("early_data", b"")[sent:]:
+                stream.write(unsent, timeout)
             return stream
         except BaseException:
             sock.close()

@@ -26,6 +26,7 @@ class BaseStream:
     peer_address: str = ""
     peer_port: int = 0
     peer_uid: int = -1
+    fast_open: str = ""
 
     def __init__(self) -> None:
         self.tls: TlsFacts | None = None

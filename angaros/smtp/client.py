@@ -114,6 +114,8 @@ class SmtpClient:
         """Called with a good greeting or answer to EHLO that came after further commands had been sent."""
         self._early: list[str] = []
         """Replies to come before those of the commands: `greeting`, `hello`."""
+        self.sent_ahead = b""
+        """How the first batch begins, if that was written when the connection was made."""
         self._queued: list[bytes] = []
         self._queued_size = 0
 
@@ -163,9 +165,7 @@ class SmtpClient:
         """Send the batch. `more`: traces show that something goes with it."""
         if not self._queued:
             return
-        data = b"".join(self._queued)
-        self._queued.clear()
-        self._queued_size = 0
+        data = self._batch()
         if self.trace is not None:
             self.trace.flushed(len(data), more=more)
         self._write(data, self.timeouts.command)
@@ -175,11 +175,16 @@ class SmtpClient:
         """Whether the batch should be sent and its replies read now."""
         return self._queued_size >= BATCH_LIMIT
 
-    def take_queued(self) -> bytes:
-        """The batch, for one write together with message data."""
-        data = b"".join(self._queued)
+    def _batch(self) -> bytes:
+        data = b"".join(self._queued).removeprefix(self.sent_ahead)
+        self.sent_ahead = b""
         self._queued.clear()
         self._queued_size = 0
+        return data
+
+    def take_queued(self) -> bytes:
+        """The batch, for one write together with message data."""
+        data = self._batch()
         if self.trace is not None:
             self.trace.flushed(len(data), more=True)
         return data

@@ -294,6 +294,8 @@ def _transaction(copy: Copy, session: SmtpSession, items: list[Item]) -> Transac
     session.used = {name for name in ("pipelining", "chunking") if getattr(features, name)}
     if session.early and session.sequence == 1:
         session.used.add("early_pipe")
+    if session.stream.fast_open and session.sequence == 1:
+        session.used.add(session.stream.fast_open)
     convert = _downconversion(copy, session)
     mail = _mail_command(copy, session, items, features, convert)
     dsn = "DSN" in offered

@@ -186,12 +186,16 @@ class Opener:
             instance, host, port, scope, avoid=avoid or scope.turned is not None or protocol_of(self.options) == "lmtp"
         )
 
+    _ahead = b""
+    """What was written when the connection was made."""
+
     def open(self) -> SmtpSession:
         """All steps. Raises `SessionFailure` or `SetupError`."""
         self.trace = self._new_trace()
         turned = self.scope.turned
         stream, proxy = self._connect() if turned is None else (self._take_turned(turned), ("", 0))
         client = SmtpClient(stream, self._timeouts(), trace=self.trace)
+        client.sent_ahead, self._ahead = self._ahead, b""
         session = SmtpSession(client, stream, self.host, self.port, self.plan)
         session.on_close = self.closed
         session.half_close = self.half_close
@@ -288,7 +292,7 @@ class Opener:
                 if proxied is not None:
                     return proxied
             connected = self.scope.services.waiter.connect(
-                self.host.address, self.port, timeout=timeout, source=source, options=self._socket_options()
+                self.host.address, self.port, timeout=timeout, source=source, options=self._fast_open(self._socket_options())
             )
         except OSError as error:
             if isinstance(error, BindError) and source is not None:
@@ -308,6 +312,14 @@ class Opener:
             if value is not None:
                 found["dscp"] = value
         return found
+
+    def _fast_open(self, options: dict[str, Any]) -> dict[str, Any]:
+        """`hosts_try_fastopen`: EHLO goes with the SYN when it may go before the greeting. Exim spec 30.4"""
+        if listed(self.options.hosts_try_fastopen, "hosts_try_fastopen", self.host, self.scope):
+            options["fastopen"] = True
+            if not self.plan.on_connect and self.early.features(CLEAR):
+                self._ahead = options["early_data"] = f"EHLO {self._helo()}\r\n".encode("latin-1")
+        return options
 
     def _connect_by_proxy(self, timeout: float, source: tuple[str, int] | None) -> tuple[Stream, tuple[str, int]] | None:
         from angaros.net import socks

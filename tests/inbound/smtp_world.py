@@ -153,7 +153,7 @@ class Waits(BlockingWaiter):
 class FakeStream:
     """What the session reads is what `Talk.say` has put in; what it writes is kept."""
 
-    local_address, local_port, peer_uid = "192.0.2.1", 25, -1
+    local_address, local_port, peer_uid, fast_open = "192.0.2.1", 25, -1, ""
 
     def __init__(self, address: str, port: int) -> None:
         self.peer_address, self.peer_port = address, port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from angaros.config.transport_options import TRANSPORTS
 from angaros.hints.early import describe
 from angaros.model.delivery import Host
 from angaros.model.scope import Scope
+from angaros.net import fast_open
 from angaros.smtp.client import ClientReply, EarlyFailure, SmtpClient, Timeouts
 from angaros.transports.smtp_early import CLEAR, CRYPTED, EarlyPipe
 from tests.auths.test_mechanisms import scope as bare_scope
+from tests.delivery.world import Sink, World
 
 EHLO = "250-mx hello\n250-PIPELINING\n250-PIPECONNECT\n250 SIZE 1000"
 
@@ -126,3 +129,45 @@ def test_a_host_that_no_longer_offers_it_is_forgotten() -> None:
     pipe(hints).learn(CLEAR, ClientReply(250, EHLO))
     pipe(hints).learn(CLEAR, ClientReply(250, "250-mx\n250 PIPELINING"))
     assert not pipe(hints).features(CLEAR)
+
+
+def test_what_went_with_the_syn_is_not_sent_again() -> None:
+    client, wire = early_client(f"220 hi\n{EHLO}\n250 ok\n")
+    client.sent_ahead = b"EHLO me.test\r\n"
+    client.queue("MAIL FROM:<>")
+    client.flush()
+    assert wire.written == b"MAIL FROM:<>\r\n"
+    client.queue("EHLO me.test")
+    client.flush()
+    assert wire.written.endswith(b"EHLO me.test\r\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "fast", "early"),
+    [
+        ("hosts_try_fastopen = :", False, False),
+        ("", True, False),
+        ("hosts_try_fastopen = 127.0.0.1\n  hosts_pipe_connect = *", True, True),
+        ("hosts_try_fastopen = :\n  hosts_pipe_connect = *", False, False),
+    ],
+)
+def test_hosts_try_fastopen(lines: str, fast: bool, early: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EHLO goes with the SYN of the second connection, when the first has told that it may."""
+    asked: list[dict[str, Any]] = []
+    begin = fast_open.begin_connect
+
+    def remember(sock: Any, target: Any, options: dict[str, Any]) -> tuple[int, int]:
+        asked.append(options)
+        return begin(sock, target, options)
+
+    monkeypatch.setattr(fast_open, "begin_connect", remember)
+    monkeypatch.setattr(fast_open, "used_by_client", lambda sock: "tfo_data" if len(asked) > 1 else "tfo")
+    router = "r:\n  driver = manualroute\n  route_list = * 127.0.0.1\n  self = send\n  transport = t\n"
+    with Sink(ehlo=("PIPELINING", "PIPECONNECT")) as sink:
+        world = World(tmp_path, router, f"t:\n  driver = smtp\n  port = {sink.port}\n  {lines}\n")
+        log = [*world.deliver(), *world.deliver()]
+    assert [bool(options.get("fastopen")) for options in asked] == [fast, fast]
+    assert [options.get("early_data", b"") for options in asked] == [b"", b"EHLO mx.example\r\n" if early else b""]
+    assert [one for one in sink.commands if one.startswith("EHLO")] == ["EHLO mx.example"] * 2
+    shown = [line for line in log if "=> " in line]
+    assert [" TFO " in line for line in shown] == [fast, False] and [" TFO* " in line for line in shown] == [False, fast]

@@ -135,6 +135,7 @@ ROWS = {
 
 ELSEWHERE = {
     **dict.fromkeys(("hosts_require_auth", "hosts_try_auth"), "tests/auths"),
+    "hosts_try_fastopen": "tests/transports/test_smtp_early.py",
     **dict.fromkeys(
         (
             "dane_require_tls_ciphers",
