@@ -168,7 +168,7 @@ class Sink:
 
     def __init__(
         self, replies: dict[str, str] | None = None, *, ehlo: Sequence[str] = (), path: str = "",
-        tls: ssl.SSLContext | None = None, ehlo_tls: Sequence[str] = (),
+        tls: ssl.SSLContext | None = None, ehlo_tls: Sequence[str] = (), at: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:  # fmt: skip
         self.replies = replies or {}
         self.tls = tls
@@ -179,7 +179,7 @@ class Sink:
             self.listener.bind(path)
             self.listener.listen()
         else:
-            self.listener = socket.create_server(("127.0.0.1", 0))
+            self.listener = socket.create_server(at)
         self.port = 0 if path else self.listener.getsockname()[1]
         self.commands: list[str] = []
         self.messages: list[str] = []

@@ -59,9 +59,18 @@ def transport(port: int, made: Made, lines: str) -> str:
     return given if "tls_verify_certificates" in lines else f"{given}  tls_verify_certificates = {made.cafile}\n"
 
 
-def keep_policy(world: World, mode: str, mx: str = "mx.dom.example", *, age: int = 86400) -> None:
+def keep_policy(world: World, mode: str, *mx: str, age: int = 86400) -> None:
     """As if it had been fetched."""
-    record = {"id": "1", "mode": mode, "mx": [mx], "max_age": age, "fetched": NOW, "used": NOW, "tried": NOW, "tried_id": "1"}
+    record = {
+        "id": "1",
+        "mode": mode,
+        "mx": list(mx) or ["mx.dom.example"],
+        "max_age": age,
+        "fetched": NOW,
+        "used": NOW,
+        "tried": NOW,
+        "tried_id": "1",
+    }
     world.services.hints.put(DATABASE, "dom.example", {**record, "problem": "", "detail": ""})
 
 
