@@ -27,7 +27,6 @@ NO_EFFECT: dict[str, str] = {
     "main.smtp_accept_keepalive": "connections have time-outs of their own",
     "main.smtp_backlog_monitor": "one event loop accepts all connections at once",
     "main.tcp_nodelay": "always on",
-    "main.tls_early_banner_hosts": "the banner follows the handshake: half a round trip that is not saved",
     "main.queue_fast_ramp": "the second pass of a run delivers side by side: nothing is gained by beginning it in the first",
     "pipe.permit_coredump": _NO_C,
     "pipe.use_classresources": "login classes are a BSD matter",

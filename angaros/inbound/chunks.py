@@ -100,19 +100,25 @@ def abandon_chunks(c: Conversation) -> None:
         incoming.reception.abandon()
 
 
+def start_anew(c: Conversation) -> None:
+    """EHLO was accepted."""
+    c.extra.pop("only_rset", None)
+    abandon_chunks(c)
+
+
 def between_chunks(c: Conversation, command: Command) -> bool:
     """Deal with a command that comes while more chunks are due; True when it needs no more handling."""
     incoming = c.extra.get("incoming")
     if incoming is None:
         return _after_fault(c, command)
-    if command.verb in ("BDAT", "NOOP"):
+    if command.verb in ("BDAT", "NOOP", "EHLO", "HELO"):  # a refused EHLO changes nothing. # RFC 5321 4.1.1.1
         return False
     if command.verb == "QUIT":
         incoming.log_lost()  # as Exim does: the message will never be complete
         abandon_chunks(c)
         return False
     abandon_chunks(c)
-    if command.verb in ("RSET", "EHLO", "HELO"):
+    if command.verb == "RSET":
         return False
     c.say("503 only BDAT permissible after non-LAST BDAT")
     c.extra["only_rset"] = incoming
@@ -129,5 +135,6 @@ def _after_fault(c: Conversation, command: Command) -> bool:
         return True
     if broken is not None and command.verb == "QUIT":
         broken.log_lost()
-    c.extra.pop("only_rset", None)
+    if command.verb not in ("EHLO", "HELO"):
+        c.extra.pop("only_rset", None)
     return False

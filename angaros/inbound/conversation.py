@@ -298,11 +298,11 @@ class Conversation:
             wanted = self.main.smtp_enforce_sync
         return bool(wanted and self.session.sender_host_address and not self.options.local and not self.options.host_checking)
 
-    def has_input(self) -> bool:
-        """Whether octets are here already; the end of input is none."""
-        if not self.core.pending and self.stream.input_waiting():
+    def has_input(self, wait: float = 0.0) -> bool:
+        """Whether octets are here already, or come within `wait` seconds; the end of input is none."""
+        if not self.core.pending and (wait or self.stream.input_waiting()):
             try:
-                self.core.receive(self.stream.read(65536, 0.1))
+                self.core.receive(self.stream.read(65536, wait or 0.1))
             except (TimeoutError, OSError):
                 return False
         return self.core.pending
@@ -438,6 +438,12 @@ class Conversation:
                 self.stream.write(data, self.timeout())
             except (OSError, TimeoutError) as error:
                 self.extra["write_error"] = str(error)
+
+    def take_reply(self) -> bytes:
+        """What is collected, for another way to the peer."""
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
 
     # Policy.
 

@@ -8,7 +8,7 @@ from angaros.inbound.conversation import SHOWN_GREETING_INPUT
 from angaros.inbound.hello import protocol_name
 from angaros.inbound.limits import connection_refusal, load_average, message_size_limit
 from angaros.inbound.rejection import refuse, user_message, write_rejection
-from angaros.inbound.report import connection_info, new_connection, printable
+from angaros.inbound.report import connection_info, connection_tag, new_connection, printable
 from angaros.logs.peer import host_and_ident
 from angaros.model.errors import ExpansionError, ForcedFailure
 from angaros.model.outcome import Outcome
@@ -17,6 +17,9 @@ from angaros.model.text import concat
 if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
     from angaros.model.outcome import Verdict
+
+EARLY_ANSWER = 0.5
+"""Seconds within which a client that has got the banner early is expected to go on. There is nothing to do but wait anyway."""
 
 
 def start(c: Conversation) -> None:
@@ -127,7 +130,9 @@ def _peer_is_welcome(c: Conversation) -> bool:
     if c.host_in("host_reject_connection"):
         host = host_and_ident(c.session, c.log, flag=False)
         c.log.write(f"refused connection from {host} (host_reject_connection)", selector="connection_reject", reject=True)
-        if not c.options.tls_on_connect:
+        if c.options.tls_on_connect:
+            c.stream.reset()
+        else:
             c.say("554 SMTP service not available")
         c.done = True
         return False
@@ -149,11 +154,11 @@ def look_up_name(c: Conversation) -> None:
         look_up(c.scope)
 
 
-def _tls_now(c: Conversation) -> bool:
+def _tls_now(c: Conversation, early_banner: bytes) -> bool:
     """TLS from the first octet. # RFC 8314 3.3"""
     from angaros.inbound.starttls import authenticate_by_certificate, begin_tls
 
-    if not begin_tls(c, on_connect=True):
+    if not begin_tls(c, on_connect=True, early_words=early_banner):
         c.done = True
         return False
     c.session.protocol = protocol_name(c)
@@ -195,20 +200,38 @@ def _connect_acl_and_banner(c: Conversation) -> None:
         except ExpansionError as error:
             forced = isinstance(error, ForcedFailure)
             c.log.write(f'Expansion of "{banner}" (smtp_banner) failed: {error}', panic=not forced)
+            if c.options.tls_on_connect:
+                c.stream.reset()
             c.done = True
             return
-    if c.options.tls_on_connect and not _tls_now(c):
+    if c.options.tls_on_connect:
+        _banner_over_tls(c, text)
+    elif not _talks_first(c):
+        user_message(c, "connect", text)
+
+
+def _banner_over_tls(c: Conversation, text: str) -> None:
+    """After the handshake; with `tls_early_banner_hosts` together with our part of it, where the client's version allows that."""
+    early = b""
+    if c.host_in("tls_early_banner_hosts"):
+        user_message(c, "connect", text)
+        early = c.take_reply()
+    if not _tls_now(c, early):
         return
-    if _talks_first(c):
+    engine = c.stream.tls_engine() if early else None  # type: ignore[attr-defined]
+    if engine is not None and engine.spoke_early:
+        if c.has_input(EARLY_ANSWER):
+            c.log.write(f"{connection_tag(c)}SMTP peer appears to have seen our banner")
         return
     user_message(c, "connect", text)
 
 
 def _drop_before_tls(c: Conversation, verdict: Verdict) -> None:
-    """The connect ACL refuses a client that waits for TLS: it could not read a reply."""
+    """The connect ACL refuses a client that waits for TLS: it could not read a reply, and shall not see a mere end of input."""
     text = verdict.log_message or verdict.user_message
     host = host_and_ident(c.session, c.log)
     write_rejection(c, verdict, concat([f"{host} dropped by 'connect' ACL", f": {text}" if text else ""]))
+    c.stream.reset()
 
 
 def _ident(c: Conversation) -> None:

@@ -21,6 +21,7 @@ from angaros.model.errors import ExpansionError, ListDefer
 from angaros.model.outcome import Outcome
 from angaros.model.text import taint
 from angaros.smtp.grammar import helo_is_valid
+from angaros.smtp.server import Stage
 
 if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
@@ -36,6 +37,10 @@ def do_helo(c: Conversation, command: Command) -> None:
     if greeting is None:
         c.esmtp = c.session.esmtp = before  # a refused one changes nothing. # RFC 5321 4.1.1.1
         return
+    if c.core.stage is Stage.CHUNKS or "only_rset" in c.extra:
+        from angaros.inbound.chunks import start_anew
+
+        start_anew(c)
     c.reset()
     c.core.succeeded(verb)
     c.helo_seen = True

@@ -47,10 +47,15 @@ def new_connection(c: Conversation) -> str:
     return f"{text} Ci={c.connection_id}" if log.selected("connection_id") else text
 
 
+def connection_tag(c: Conversation) -> str:
+    """`Ci=... `, with +connection_id."""
+    return f"Ci={c.connection_id} " if c.log.selected("connection_id") else ""
+
+
 def connection_info(c: Conversation) -> str:
     """`SMTP connection from (helo) [1.2.3.4]`, as the lines about beginning and end of a connection start."""
     session, log = c.session, c.log
-    tag = f"Ci={c.connection_id} " if log.selected("connection_id") else ""
+    tag = connection_tag(c)
     host = sender_fullhost(session, with_port=log.selected("incoming_port"))
     if c.options.host_checking or (host and not c.options.local):
         text = f"SMTP connection {tag}from {host}"

@@ -51,13 +51,13 @@ def do_starttls(c: Conversation, command: Command) -> None:
     authenticate_by_certificate(c)
 
 
-def begin_tls(c: Conversation, *, on_connect: bool) -> bool:
-    """The handshake; False (answered and logged) when it failed."""
+def begin_tls(c: Conversation, *, on_connect: bool, early_words: bytes = b"") -> bool:
+    """The handshake; False (answered and logged) when it failed. `early_words` may go out before its end."""
     from angaros.net.tls import TlsError
     from angaros.net.tls_config import server_context
 
     try:
-        context = server_context(c.scope, _certificate_event(c))
+        context = server_context(c.scope, _certificate_event(c), early_words)
     except TlsError as error:
         _log_error(c, error)
         if not on_connect:

@@ -106,6 +106,10 @@ class Stream(Protocol):
         """Close our side without a word: another process goes on with the connection."""
         ...
 
+    def reset(self) -> None:
+        """Close without a word; a TCP peer is told by a reset."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -74,6 +74,25 @@ def set_groups(context: Any, names: str) -> bool:
         _clear_errors()
 
 
+def accept_until_flight(connection: Any) -> None:
+    """Server: go on until our first flight is ready, without taking early data. Raises as pyOpenSSL does."""
+    util = _lib()
+    taken, buffer = util.ffi.new("size_t *"), util.ffi.new("char[]", 1)
+    result = util.lib.SSL_read_early_data(connection._ssl, buffer, 1, taken)
+    if result == 0:
+        connection._raise_ssl_error(connection._ssl, result)
+
+
+def write_after_flight(connection: Any, data: bytes) -> bool:
+    """Server: send before the client's Finished has come (TLS 1.3); False when that is not possible."""
+    util = _lib()
+    try:
+        written = util.ffi.new("size_t *")
+        return bool(util.lib.SSL_write_early_data(connection._ssl, data, len(data), written) == 1 and written[0] == len(data))
+    finally:
+        _clear_errors()
+
+
 def _clear_errors() -> None:
     try:
         _lib().lib.ERR_clear_error()

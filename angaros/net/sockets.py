@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,6 +65,12 @@ def _bind(sock: socket.socket, source: tuple[str, int]) -> None:
         sock.bind(source)
     except OSError as error:
         raise BindError(error.errno, error.strerror) from None
+
+
+def abort_on_close(fd: int) -> None:
+    """Closing this socket resets the connection. OSError when it is no socket."""
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def plain_address(name: Any) -> tuple[str, int]:

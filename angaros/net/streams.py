@@ -7,9 +7,11 @@ All time-outs raise TimeoutError, failures OSError.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from angaros.model.tls import TlsFacts
+from angaros.net.sockets import abort_on_close
 
 if TYPE_CHECKING:
     from angaros.net.tls_engine import TlsEngine
@@ -181,6 +183,17 @@ class BaseStream:
         """Another process goes on with the connection: close our side without a word."""
         self._engine = None
         self.close()
+
+    def reset(self) -> None:
+        """Close without a word; a TCP peer is told by a reset, so that it cannot take this for the end of something."""
+        self._engine = None
+        with suppress(OSError):
+            abort_on_close(self.fileno())
+        self.close()
+
+    def fileno(self) -> int:
+        """The descriptor; OSError when there is none."""
+        raise OSError("no descriptor")
 
     def close(self) -> None:
         """Of the subclass."""

@@ -98,6 +98,8 @@ class TlsHooks:
 
     on_sni: Callable[[str], TlsContext | None] | None = None
     """Server: the name that the client asks for -> another context, or None. May raise `TlsError`."""
+    early_words: bytes = b""
+    """Server: to be sent before the client has finished the handshake, where TLS 1.3 allows it. # RFC 8446 2"""
     on_certificate: Callable[[int, Any], str | None] | None = None
     """Each peer certificate (depth, pyOpenSSL X509) -> None, or a text that denies it (event tls:cert)."""
     check_names: Sequence[str] = ()

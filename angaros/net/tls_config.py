@@ -103,9 +103,11 @@ def _matches(items: str | None, name: str, scope: Scope) -> bool:
     return items == "*" or bool(scope.services.lists.match_host(items, scope, option=name))
 
 
-def server_context(scope: Scope, on_certificate: Callable[[int, Any], str | None] | None = None) -> TlsContext:
+def server_context(
+    scope: Scope, on_certificate: Callable[[int, Any], str | None] | None = None, early_words: bytes = b""
+) -> TlsContext:
     """The context for an incoming connection, for `Stream.accept_tls`. Raises `TlsError`, whose text goes into the log after
-    `TLS error on connection from ... `. `on_certificate`: see `TlsHooks`."""
+    `TLS error on connection from ... `. `on_certificate`, `early_words`: see `TlsHooks`."""
     cache = context_cache(scope.services)
     now = scope.services.clock.now()
     context = cache.context(server_settings(scope), now)
@@ -121,7 +123,9 @@ def server_context(scope: Scope, on_certificate: Callable[[int, Any], str | None
                 scope.services.log.write(str(error), panic=True)
                 raise
 
-    return context.with_hooks(TlsHooks(on_sni=on_sni, on_certificate=on_certificate))
+    if context.settings.verify != VERIFY_NO:
+        early_words = b""
+    return context.with_hooks(TlsHooks(on_sni=on_sni, on_certificate=on_certificate, early_words=early_words))
 
 
 _CONTEXT_OPTIONS = (

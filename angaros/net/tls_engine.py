@@ -44,6 +44,10 @@ class TlsEngine:
         """Why a callback made the handshake fail."""
         self.refused_alpn = ""
         """Server: why the protocols that the client offered are not good; the connection ends after the handshake."""
+        self.early_words = context.hooks.early_words if context.settings.server else b""
+        """Server: still to be sent with our flight."""
+        self.spoke_early = False
+        """Server: it was."""
         self.dane_verified = False
         self.resumed_verified: bool | None = None
         """Client: whether the peer of a resumed session had been verified; None: it is a new session."""
@@ -141,6 +145,8 @@ class TlsEngine:
                 return False
             self._choose(name)
         try:
+            if self.early_words:
+                self._speak_early()
             self.connection.do_handshake()
         except SSL.WantReadError:
             if self._eof:
@@ -157,6 +163,13 @@ class TlsEngine:
             error.established = True
             raise
         return True
+
+    def _speak_early(self) -> None:
+        """0.5-RTT data: to a client that is not asked for a certificate, since nobody knows yet who it is."""
+        openssl_extra.accept_until_flight(self.connection)
+        words, self.early_words = self.early_words, b""
+        if self.connection.get_protocol_version_name() == "TLSv1.3" and not self.refused_alpn:
+            self.spoke_early = openssl_extra.write_after_flight(self.connection, words)
 
     def _closed_error(self) -> TlsError:
         return TlsError(

@@ -192,6 +192,9 @@ class FakeStream:
 
     def shutdown_write(self) -> None: ...
 
+    def reset(self) -> None:
+        self.close()
+
     def close(self) -> None:
         self.closed = True
 

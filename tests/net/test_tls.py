@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,33 @@ def test_certificate_by_name(made: Made) -> None:
     with pytest.raises(TlsError, match="SSL_accept"):
         talk("bad.example")
     assert asked == ["other.example", "x.example", "bad.example"]
+
+
+@pytest.mark.parametrize(("options", "alpn", "early"), [((), (), True), (("+no_tlsv1_3",), (), False), ((), ("http",), False)])
+def test_words_before_the_client_has_finished(made: Made, options: tuple[str, ...], alpn: tuple[str, ...], early: bool) -> None:
+    """RFC 8446 2: 0.5-RTT data; the handshake ends as ever, and both sides can talk."""
+    settings = replace(made.server, options=options, alpn=("smtp",) if alpn else ())
+    server = CACHE.context(settings, time.time()).with_hooks(TlsHooks(early_words=b"220 hello\r\n")).engine()
+    client = CACHE.context(TlsSettings(False, alpn=alpn), time.time()).engine("")
+    client.do_handshake()
+    hello = client.take()
+    for part in (hello[:50], hello[50:]):  # in pieces, as it may come
+        server.feed(part)
+        assert not server.do_handshake()
+    assert server.spoke_early == early
+    client.feed(server.take())
+    client.do_handshake()
+    assert client.read() == (b"220 hello\r\n" if early else b"") if not options else True
+    server.feed(client.take())
+    if alpn:
+        with pytest.raises(TlsError):
+            server.do_handshake()
+        return
+    assert server.do_handshake()
+    client.feed(server.take())
+    assert client.do_handshake()
+    server.write(b"250 ok\r\n")
+    client.feed(server.take())
+    client.write(b"EHLO x\r\n")
+    server.feed(client.take())
+    assert (client.read(), server.read()) == (b"250 ok\r\n", b"EHLO x\r\n")

@@ -282,3 +282,19 @@ def test_stream_over_a_file(tmp_path: Any) -> None:
     with open(path, "rb") as file, open(os.devnull, "wb") as null:
         stream = BlockingStream(file.fileno(), null.fileno())
         assert [stream.readline(timeout=1), stream.readline(), stream.readline()] == [b"a\n", b"b", b""]
+
+
+@BOTH
+def test_a_reset_is_no_end_of_input(run: Callable[[Any], Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def core(waiter: Any) -> None:
+            stream = waiter.connect("127.0.0.1", server.getsockname()[1], timeout=5)
+            stream.reset()
+            assert stream.closed
+
+        run(core)
+        peer, _ = server.accept()
+        with peer, pytest.raises(ConnectionResetError):
+            peer.settimeout(5)
+            peer.recv(10)
