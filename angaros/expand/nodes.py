@@ -418,6 +418,19 @@ class Test(Cond):
         return self.function([node.eval(scope) for node in self.arguments], scope)
 
 
+class SingleTest(Test):
+    """A condition with one argument."""
+
+    __slots__ = ("argument",)
+
+    def __init__(self, function: Callable[[list[str], Scope], bool], arguments: Sequence[Node], pure: bool = False) -> None:
+        super().__init__(function, arguments, pure)
+        self.argument = arguments[0]
+
+    def eval(self, scope: Scope) -> bool:
+        return self.function([self.argument.eval(scope)], scope)
+
+
 class Not(Cond):
     """`!condition`."""
 

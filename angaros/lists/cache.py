@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.lists.parse import WHITE, split_list
+from angaros.model.interfaces import ListMatch
 from angaros.model.text import is_tainted, lower
 
 if TYPE_CHECKING:
     from angaros.config.config import Config, NamedList
     from angaros.lists.subject import Subject
-    from angaros.model.interfaces import ListMatch
     from angaros.model.scope import Scope
 
 MAX_PLANS = 2000
@@ -36,7 +36,7 @@ class ListCache:
         self.config = config
         self._plans: dict[tuple[str, str], list[str]] = {}
         self._cacheable: dict[tuple[str, str], bool] = {}
-        self._literals: dict[tuple[str, str], dict[str, str] | None] = {}
+        self._literals: dict[tuple[str, str], dict[str, ListMatch] | None] = {}
 
     def plan(self, text: str, separator: str) -> list[str]:
         """The items of a list."""
@@ -50,9 +50,9 @@ class ListCache:
             items = self._plans[key] = split_list(text, separator)
         return items
 
-    def literals(self, kind: str, text: str) -> dict[str, str] | None:
-        """The items by themselves in lower case, when the list and the lists that it names are nothing but names, the same each
-        time: one look tells whether a caseless name is in it. Else None."""
+    def literals(self, kind: str, text: str) -> dict[str, ListMatch] | None:
+        """The match of each item, by the item in lower case, when the list and the lists that it names are nothing but names, the
+        same each time: one look tells whether a caseless name is in it. Else None."""
         key = (kind, text)
         try:
             return self._literals[key]
@@ -63,22 +63,22 @@ class ListCache:
             found = self._literals[key] = self._find_literals(kind, text)
             return found
 
-    def _find_literals(self, kind: str, text: str) -> dict[str, str] | None:
+    def _find_literals(self, kind: str, text: str) -> dict[str, ListMatch] | None:
         if is_tainted(text) or "$" in text or "\\" in text or len(text) > MAX_PLAN_LENGTH:
             return None
-        found: dict[str, str] = {}
+        found: dict[str, ListMatch] = {}
         for item in split_list(text):
             if item[:1] == "+":
                 named = self.named(kind, item[1:])
                 inner = self.literals(kind, named.text) if named is not None else None
                 if inner is None:
                     return None
-                for name, written in inner.items():
-                    found.setdefault(name, written)
+                for name, match in inner.items():
+                    found.setdefault(name, match)
             elif item[:1] in _MEANINGFUL or ";" in item:
                 return None
             else:
-                found.setdefault(lower(item), item)
+                found.setdefault(lower(item), ListMatch(True, item, lower(item)))
         return found
 
     def named(self, kind: str, name: str) -> NamedList | None:

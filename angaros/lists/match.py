@@ -57,12 +57,12 @@ class Matcher:
         names = self.cache(scope).literals(kind, items)
         if names is None:
             return None
-        written = names.get(key)
-        if written is None:
+        found = names.get(key)
+        if found is None:
             scope.numeric = ()
             return NO_MATCH
         scope.numeric = (key,)
-        return ListMatch(True, written, key)
+        return found
 
     def match_local_part(
         self, local_part: str, items: str | None, scope: Scope, *, caseless: bool = True, option: str = "", expand: bool = True

@@ -89,6 +89,10 @@ class LookupEngine:
         if type(source) is Tainted:
             scope.log(f"Tainted filename for search: '{source}'", panic=True)
             raise LookupFailure("NULL")
+        if key and spec.partial < 0 and not spec.options:
+            known = self._store(scope).get((spec.name, source, key))
+            if known is not None and known[1].value is not None and not known[0] and not known[2]:
+                return known[1]
         if TYPES[spec.name].style == "query":
             result = self._once(spec, key, source, scope)
         elif not key:
@@ -121,15 +125,13 @@ class LookupEngine:
     def _once(self, spec: TypeSpec, key: str, source: str, scope: Scope) -> LookupResult:
         """One key, perhaps from the cache."""
         cache = self._store(scope)
-        entry = cache.get((spec.name, source, key))
-        if entry is not None and not spec.options and not entry[0] and not entry[2]:
-            return entry[1]
         options: tuple[str, ...] = ()
         modes: frozenset[str] = frozenset()
         if spec.options:
             options = tuple(part for part in spec.options if part[:6] != "cache=" and part != "ret=key")
             modes = frozenset(part[6:] for part in spec.options if part[:6] == "cache=")
         where = (spec.name, str(source), str(key))
+        entry = cache.get(where)
         now = scope.services.clock.monotonic() if entry is not None and entry[2] else 0.0
         if (
             entry is not None

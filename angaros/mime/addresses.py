@@ -75,8 +75,8 @@ _LITERAL = re.compile(r"\[(?:IPv[46]:)?[0-9A-Fa-f:.]*\]", re.I)
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-])*")
 _LABEL_UTF8 = re.compile(r"[A-Za-z0-9\xc0-\xff](?:[A-Za-z0-9-]|[\xc0-\xff][\x80-\xbf]*|(?<=[\x80-\xff])[\x80-\xbf])*")
 _SIMPLE = re.compile(
-    r"[ \t\r\n]*(?:[A-Za-z0-9 ]*<([\w!#$%&'*+/=?^`{|}~.-]+)@([A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9][A-Za-z0-9-]*)*)>"
-    r"|([\w!#$%&'*+/=?^`{|}~.-]+)@([A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9][A-Za-z0-9-]*)*))[ \t\r\n]*\Z",
+    r"[ \t\r\n]*(?:([\w!#$%&'*+/=?^`{|}~.-]+)@([A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9][A-Za-z0-9-]*)*)"
+    r"|[A-Za-z0-9 ]*<([\w!#$%&'*+/=?^`{|}~.-]+)@([A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9][A-Za-z0-9-]*)*)>)[ \t\r\n]*\Z",
     re.A,
 )
 

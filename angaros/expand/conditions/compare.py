@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from angaros.expand.ip import ip_version
 from angaros.expand.limits import permitted
-from angaros.expand.nodes import BrokenCond, Cond, Literal, Node, Test, fail, joint
+from angaros.expand.nodes import BrokenCond, Cond, Literal, Node, SingleTest, Test, fail, joint
 from angaros.expand.parser import Parser
 from angaros.model.errors import ExpansionError
 
@@ -47,10 +47,11 @@ def read_arguments(p: Parser, name: str, count: int) -> list[Node]:
 
 def tests(count: int, function: Callable[[list[str], Scope], bool], pure: bool = False) -> Callable[[Parser, str], Cond]:
     """Parser of a condition with `count` arguments."""
+    kind = SingleTest if count == 1 else Test
 
     def parse(p: Parser, name: str) -> Cond:
         nodes = read_arguments(p, name, count)
-        return BrokenCond(nodes) if p.broken else Test(function, nodes, pure)
+        return BrokenCond(nodes) if p.broken else kind(function, nodes, pure)
 
     return parse
 

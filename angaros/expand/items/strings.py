@@ -62,7 +62,8 @@ Numbered = Callable[[str, int, int], str]
 
 def text_hash(subject: str, length: int, limit: int) -> str:
     """`length` letters and digits out of the first `limit` codes; `limit` < 0: 26. # Exim spec 11.5 (hash)"""
-    check_hash_count(limit)
+    if limit > len(HASH_CODES):
+        check_hash_count(limit)
     limit = 26 if limit < 0 else limit
     if length < 0 or len(subject) <= length:
         return subject

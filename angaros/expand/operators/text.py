@@ -17,8 +17,6 @@ _UPPER = {code: code - 32 for code in range(97, 123)}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _QUOTE_FREE = _PLAIN | frozenset("_-.")
 _LOCAL_PART_FREE = _PLAIN | frozenset("!#$%&'*+-/=?^_`{|}~.")
-_QUOTED_APART = frozenset('\n\r\\"')
-"""What needs a backslash in a quoted string."""
 _PRINTING_ESCAPES = {"\n": "\\n", "\r": "\\r", "\f": "\\f", "\v": "\\v", "\b": "\\b"}
 HEADER_WRAP_COLUMNS = 80
 HEADER_WRAP_LIMIT = 998
@@ -104,7 +102,7 @@ def do_quote_local_part(text: str, argument: str, scope: Scope) -> str:
     needed = not text or text[0] == "." or text[-1] == "."
     if not needed and _LOCAL_PART_FREE.issuperset(text):
         return text
-    if _QUOTED_APART.isdisjoint(text):
+    if '"' not in text and "\\" not in text and "\n" not in text and "\r" not in text:
         return like(f'"{text}"', text)
     parts: list[str] = ['"']
     for ch in text:
