@@ -41,6 +41,8 @@ def run(program: str, arguments: Sequence[str]) -> int:
         return EX_FAIL
     from angaros.daemon.process_info import answer
 
+    if call.mode not in UNLOGGED and context.services.log.selected("arguments"):
+        context.services.log.write(arguments_line([sys.argv[0], *arguments]))
     doing = DOING.get(call.mode, f"exim -{call.mode}")
     answer(context.config, lambda: [doing])
     action: Callable[[Context], int] = _action(call)
@@ -54,6 +56,20 @@ def run(program: str, arguments: Sequence[str]) -> int:
     except PanicError as error:
         context.services.log.write(str(error), panic=True)
         return EX_FAIL
+
+
+UNLOGGED = frozenset({"be", "bF", "bf", "bh", "bI", "bmalware", "bP", "brt", "brw", "bt", "bV", "bv", "bvs"})
+"""Modes that only look: log selector `arguments` does not concern them."""
+
+
+def arguments_line(words: Sequence[str]) -> str:
+    """How we were called. # Exim spec 53.15, arguments"""
+    try:
+        directory = os.fsencode(os.getcwd()).decode("latin-1")
+    except OSError:
+        directory = "?"
+    shown = (f'"{word}"' if not word or any(char.isspace() for char in word) else word for word in words)
+    return f"cwd={directory} {len(words)} args: {' '.join(shown)}"
 
 
 def _help() -> int:
