@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from angaros import __version__
+from angaros.model.errors import AngarosError
 from angaros.model.scope import Scope
 from angaros.net.tls import VERIFY_REQUIRE, TlsError, TlsHooks, TlsSettings
 
@@ -129,7 +129,8 @@ def fetch(request: Request, services: Services) -> Response:
             if parts.scheme == "https":
                 _start_tls(stream, host, request, timer, services)
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            return _ask(_Socket(stream, timer), host if port == PORTS[parts.scheme] else f"{host}:{port}", path, request)
+            named = f"[{host}]" if ":" in host else host
+            return _ask(_Socket(stream, timer), named if port == PORTS[parts.scheme] else f"{named}:{port}", path, request)
         finally:
             stream.close()
     except TimeoutError:
@@ -148,15 +149,25 @@ def _connect(host: str, port: int, timer: _Timer, services: Services) -> Stream:
     raise error or HttpError(DNS, f"{host} has no address")
 
 
-def _addresses(host: str, services: Services) -> list[str]:
+def _is_address(host: str) -> bool:
     import ipaddress
 
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
+def _addresses(host: str, services: Services) -> list[str]:
     from angaros.net.hosts import FOUND, FOUND_LOCAL, HostQuery, find_by_dns
 
-    with suppress(ValueError):
-        return [str(ipaddress.ip_address(host))]
+    if _is_address(host):
+        return [host]
     query = HostQuery(addresses=True, qualify_single=False, local_check=False, dnssec_lists="none")
-    search = find_by_dns(host, Scope(services), query)
+    try:
+        search = find_by_dns(host, Scope(services), query)
+    except AngarosError as error:  # a list that the resolver looks into
+        raise HttpError(DNS, str(error) or f"no address found for {host}") from None
     if search.status not in (FOUND, FOUND_LOCAL):
         raise HttpError(DNS, f"no address found for {host}")
     return [found.address for found in search.hosts[:MAX_ADDRESSES]]
@@ -168,7 +179,8 @@ def _start_tls(stream: Stream, host: str, request: Request, timer: _Timer, servi
     settings = TlsSettings(server=False, verify=VERIFY_REQUIRE, authorities=request.authorities)
     try:
         context = context_cache(services).context(settings, services.clock.now())
-        stream.start_tls(context.with_hooks(TlsHooks(check_names=(host,))), server_name=host, timeout=timer.left())
+        name = "" if _is_address(host) else host  # RFC 6066 3
+        stream.start_tls(context.with_hooks(TlsHooks(check_names=(host,))), server_name=name, timeout=timer.left())
     except TlsError as error:
         raise HttpError(TLS, "; ".join([*error.problems, str(error)])) from None
 

@@ -90,7 +90,7 @@ def demand(instance: DriverInstance[Any], host: Host, scope: Scope, *, lenient: 
     if scope.delivery is not None:
         scope.delivery.extra.pop(VARIABLES, None)
     asked, required = consulted(instance, host, scope)
-    if not asked or (lenient and not required):
+    if not asked or (lenient and not required) or scope.turned is not None:  # ATRN: the peer came to us, no MX record led to it
         return None
     from angaros.net import mta_sts_cache
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from angaros.hints.db import HintsDb
 from angaros.model.scope import Scope
@@ -91,6 +93,21 @@ def test_policy(text: str, found: Policy | str) -> None:
 )
 def test_hosts(host: str, good: bool) -> None:
     assert allows(parse_policy(GOOD.encode()), host) == good
+
+
+@given(st.binary(max_size=400) | st.text(max_size=200).map(str.encode) | st.sampled_from([GOOD.encode()]).map(lambda t: t[5:]))
+def test_any_octets_are_a_policy_or_not(body: bytes) -> None:
+    try:
+        policy = parse_policy(body)
+    except BadPolicy:
+        return
+    assert policy.mode in ("none", "testing", "enforce") and 0 <= policy.max_age <= MAX_AGE
+
+
+@given(st.lists(st.text(max_size=60) | st.text(max_size=40).map("v=STSv1; id=".__add__), max_size=3))
+def test_any_texts_are_a_record_or_not(texts: list[str]) -> None:
+    found = record_id(texts)
+    assert found is None or (found.isalnum() and found.isascii() and len(found) <= 32)
 
 
 # --- Over a real web server --------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from angaros.net import http, tls_report
 from angaros.net.tls_report import Applied, Failure
@@ -66,6 +68,13 @@ def test_records(texts: list[str], found: list[str]) -> None:
 )
 def test_addresses(uri: str, address: str) -> None:
     assert mail_address(uri) == address
+
+
+@given(st.lists(st.text(max_size=80) | st.text(max_size=60).map("v=TLSRPTv1; rua=mailto:".__add__), max_size=2))
+def test_any_texts_ask_for_reports_or_not(texts: list[str]) -> None:
+    for uri in destinations(texts):
+        address = mail_address(uri)
+        assert uri.isprintable() and (not address or (address.count("@") == 1 and not set(address) & set(" ,<>\r\n")))
 
 
 @pytest.mark.parametrize(
