@@ -14,6 +14,7 @@ from angaros.transports.smtp_held import OpenTransaction
 from angaros.transports.smtp_hosts import SetupError, default_port, expand_host_list_option
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
 from angaros.transports.smtp_sts import TlsPolicyError
+from angaros.transports.smtp_tls_results import TlsResults
 
 if TYPE_CHECKING:
     from angaros.config.config import DriverInstance
@@ -54,9 +55,11 @@ class CalloutSession:
         """Connect, greet, EHLO, STARTTLS, AUTH. Raises `SessionFailure`, `SetupError`."""
         interface = self.instance.options.interface
         port = self.host.port or default_port(self.instance, self.scope)
+        results = TlsResults(self.scope, self.host, [self.delivery.domain])
         try:
             plan = smtp_tls.policy(self.instance, self.host, port, self.scope)
         except TlsPolicyError as error:
+            results.refused(error)
             raise SessionFailure(str(error), error.number) from None
         self.outer.trace("verify", f"interface={interface or 'NULL'} port={port}")
         if expand_host_list_option(self.instance.options.hosts_verify_avoid_tls, "hosts_verify_avoid_tls", self.host, self.scope):
@@ -66,7 +69,9 @@ class CalloutSession:
         opener.avoid_tls = ("hosts_avoid_tls", "hosts_verify_avoid_tls")
         try:
             self.session = opener.open()
+            results.opened(self.session)
         except SessionFailure as failure:
+            results.failed(failure, plan)
             if not failure.tls_failed or plan.mandatory or not self.instance.options.tls_tempfail_tryclear:
                 raise
             self.scope.services.log.write(

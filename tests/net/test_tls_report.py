@@ -145,6 +145,22 @@ def test_a_policy_that_cannot_be_had_is_counted(
     assert counted(world) == {STS: (0, 1, [("sts-webpki-invalid", "")]), FREE: (1, 0, [])}
 
 
+@pytest.mark.parametrize(("server", "good"), [("right", True), ("unknown CA", False)])
+def test_callouts_are_counted(tmp_path: Path, made: Made, servers: Any, server: str, good: bool) -> None:
+    from angaros.model.scope import Scope
+    from angaros.model.session import Session
+    from angaros.model.verify import CalloutOptions, VerifyOptions
+
+    with Sink(tls=servers[server]) as sink:
+        world = World(tmp_path, ROUTER, transport(sink.port, made, "hosts_try_mta_sts = *"), main="tls_reports", zones=STS_ZONES)
+        keep_policy(world, "enforce")
+        scope = Scope(world.services, Session(sender_host_address="192.0.2.1"))
+        options = VerifyOptions(callout=CalloutOptions())
+        found = world.services.verifier.verify_address("x@dom.example", scope, is_recipient=True, options=options)
+    failures = [] if good else [("certificate-not-trusted", "")]
+    assert counted(world) == {STS: (int(good), int(not good), failures)} and bool(sink.messages) is False, found
+
+
 class SecureZones(Zones):
     def query(self, name: str, kind: str, **options: Any) -> Any:
         from dataclasses import replace
