@@ -72,7 +72,7 @@ class Coprocess:
             except (OSError, ValueError) as error:
                 raise Dead(str(error)) from None
             if not more:
-                raise Dead("unexpected end")
+                raise Dead("its process has ended")
             data += more
         return data
 

@@ -116,7 +116,7 @@ def test_the_spool_keeps_equal_verdicts_once(tmp_path: Path, built: Path) -> Non
 @pytest.mark.parametrize(
     ("recipient", "why"),
     [
-        ("crash", "unexpected end"),
+        ("crash", "its process has ended"),
         ("fail", "the scanner is out of order"),
         ("odd", "an unknown action: 9"),
         ("hang", "no answer"),
