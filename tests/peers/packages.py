@@ -12,7 +12,7 @@ CACHE = Path(os.environ.get("ANGAROS_TEST_CACHE", "/var/cache/angaros-tests"))
 
 LIBRARIES = (
     "libdb5.3", "libgnutls-dane0", "libidn12", "libldap-2.5-0", "libmariadb3", "libpcre2-8-0", "libperl5.36", "libpq5",
-    "libsasl2-2", "libspf2-2", "libsqlite3-0", "libnsl2", "libpam0g", "libopendmarc2", "libicu72", "libssl3",
+    "libsasl2-2", "libspf2-2", "libsqlite3-0", "libnsl2", "libpam0g", "libopendmarc2", "libicu72", "libssl3", "libevent-2.1-7",
 )  # fmt: skip
 """Shared libraries (no MTA) that the unpacked servers need."""
 
@@ -60,11 +60,19 @@ def postfix() -> Path:
     return root
 
 
+def opensmtpd() -> Path:
+    """Debian's opensmtpd."""
+    root = unpacked("opensmtpd")
+    _need_libraries(root / "usr/sbin/smtpd")
+    return root
+
+
 def fetch() -> str:
     """Unpack everything that the peer tests use, while there is a network; what is missing, or nothing."""
     try:
         exim()
         postfix()
+        opensmtpd()
     except Missing as missing:
         return str(missing)
     return ""

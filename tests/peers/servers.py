@@ -1,4 +1,4 @@
-"""The mail servers of a test world: Angaros, Debian's Exim, Debian's Postfix. Each listens on port 25 of its node."""
+"""The mail servers of a test world: Angaros, Debian's Exim, Postfix and OpenSMTPD. Each listens on port 25 of its node."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class EximLike:
     def start(self, *arguments: str, port: int = 25) -> None:
         arguments = arguments or ("-q1h",)
         self.daemon = self.node.spawn(self.program, "-C", str(self.conf), "-bdf", *arguments, log=str(self.root / "out"))
-        wait_for(lambda: port_open(self.node.address, port), 20, f"{self.node.name} on port {port}\n{self.logs()}")
+        wait_for(lambda: port_open(self.node.address, port), 20, lambda: f"{self.node.name} on port {port}\n{self.logs()}")
 
     def stop(self, wait: float = 30) -> None:
         if self.daemon is not None:
@@ -110,6 +110,9 @@ class EximLike:
     def logs(self) -> str:
         found = [*self.log.glob("*"), self.root / "out"]
         return "\n".join(f"--- {p.name}\n{p.read_text('latin-1')[-3000:]}" for p in found if p.is_file())
+
+    def main_log(self) -> str:
+        return (self.log / "mainlog").read_text("latin-1")
 
     def queue_count(self) -> int:
         return len(list((self.spool / "input").rglob("*-H")))
@@ -189,3 +192,43 @@ class Postfix:
     def logs(self) -> str:
         path = self.root / "maillog"
         return path.read_text("latin-1")[-4000:] if path.exists() else ""
+
+
+class OpenSMTPD:
+    """Debian's OpenSMTPD; accepts for its own host name, delivers to Maildirs in /home, relays everything else by MX."""
+
+    CONF = """
+queue ttl 1h
+smtp max-message-size "50M"
+listen on 0.0.0.0 port 25 hostname {name}
+action "in" maildir "~/Maildir"
+action "out" relay helo {name}
+match from any for domain "{name}" action "in"
+match from any for any action "out"
+"""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.tree = packages.opensmtpd()
+        self.root = private_tree(node)
+        for path in ("/usr/libexec/opensmtpd", "/var/lib/opensmtpd"):  # compiled in
+            Path(path).mkdir(parents=True, exist_ok=True)
+        sh("mount", "--bind", str(self.tree / "usr/libexec/opensmtpd"), "/usr/libexec/opensmtpd")
+        sh("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/var/lib/opensmtpd")
+        Path("/var/lib/opensmtpd/empty").mkdir()
+        control = self.tree / "usr/sbin/smtpctl"
+        os.chown(control, 0, USERS["opensmtpq"])
+        os.chmod(control, 0o2555)
+        self.conf = self.root / "smtpd.conf"
+        self.conf.write_text(self.CONF.format(name=node.hostname))
+        self.conf.chmod(0o600)
+
+    def start(self) -> None:
+        self.node.spawn(str(self.tree / "usr/sbin/smtpd"), "-d", "-v", "-f", str(self.conf), log=str(self.root / "out"))
+        wait_for(lambda: port_open(self.node.address), 20, lambda: "OpenSMTPD\n" + self.logs())
+
+    def maildir(self, user: str) -> Path:
+        return Path("/home") / user / "Maildir"
+
+    def logs(self) -> str:
+        return (self.root / "out").read_text("latin-1")[-4000:]

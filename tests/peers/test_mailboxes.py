@@ -215,3 +215,45 @@ def test_aiosmtpd_takes_smtp(tmp_path: Path) -> None:
     [message] = list(mailbox.Maildir(tmp_path / "md", create=False))
     assert message["X-RcptTo"] == "x@dom, y@dom"
     assert message.get_payload().startswith("From the start\n.dot\n..\n")
+
+
+MUTTRC = "set mbox_type=mbox copy=no confirmappend=no confirmcreate=no delete=yes quit=yes wait_key=no\n"
+
+
+def mutt_reads(place: Path, tmp_path: Path) -> mailbox.mbox:
+    """All messages of a mailbox as mutt copies them into an mbox of its own."""
+    if shutil.which("mutt") is None:
+        pytest.skip("Debian package mutt is missing")
+    if shutil.which("script") is None:
+        pytest.skip("Debian package bsdutils is missing")
+    copy, settings = tmp_path / f"copy-{place.name}", tmp_path / "muttrc"
+    settings.write_text(f"{MUTTRC}set folder={tmp_path}\n")
+    keys = f"<tag-pattern>~A<enter><tag-prefix><copy-message>{copy}<enter><quit>"
+    command = f"mutt -n -F {settings} -R -f {place} -e 'push \"{keys}\"'"
+    environment = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout.decode("latin-1")
+    return mailbox.mbox(copy)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("kind", ["box", "md"])
+def test_mutt_reads_our_mbox_and_maildir(tmp_path: Path, kind: str) -> None:
+    place = f"file = {tmp_path}/box" if kind == "box" else f"directory = {tmp_path}/md\n  maildir_format"
+    world = World(tmp_path, LOCAL, f"t:\n  driver = appendfile\n  {place}\n  return_path_add\n  {ME}\n")
+    for user in ("one", "two", "three"):
+        assert world.deliver(f"{user}@dom", text=f"From: {user}@sender.test\n{TEXT}")[-1] == "Completed"
+    found = mutt_reads(tmp_path / kind, tmp_path)
+    assert [one["From"] for one in found] == ["one@sender.test", "two@sender.test", "three@sender.test"]
+    quoted = ">" if kind == "box" else ""  # check_string and escape_string of an mbox
+    body = TEXT.partition("\n\n")[2].replace("From the start", f"{quoted}From the start")
+    for one in found:
+        assert one.get_payload(decode=False).replace("\r\n", "\n").rstrip("\n") == body.rstrip("\n")
+        assert one["Return-path"] is not None

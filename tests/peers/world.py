@@ -24,7 +24,10 @@ from tests.peers.packages import Missing, fetch
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 BIN = Path(sys.executable).parent
-USERS = {"Debian-exim": 20101, "postfix": 20102, "postdrop": 20103, "vmail": 20106, "alice": 20201, "bob": 20202}
+USERS = {
+    "Debian-exim": 20101, "postfix": 20102, "postdrop": 20103, "opensmtpd": 20104, "opensmtpq": 20105, "vmail": 20106,
+    "alice": 20201, "bob": 20202,
+}  # fmt: skip
 NETWORK = "192.0.2"
 
 
