@@ -66,7 +66,10 @@ def show_key(key: str) -> str:
     tail = ""
     if found and rest.endswith(found[0]):
         rest, tail = rest[: found.start()].rstrip(":"), f" {found[0]}"
-    return f"{word}: {name}{' ' + rest if rest else ''}{tail}"
+    if rest:
+        address = address_of(rest)
+        name, rest = name.strip("[]"), f" [{address}]{rest.removeprefix('[').removeprefix(address).removeprefix(']')}"
+    return f"{word}: {name}{rest}{tail}"
 
 
 def show(key: str, record: dict[str, Any]) -> str:

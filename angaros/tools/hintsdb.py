@@ -34,13 +34,13 @@ Record = dict[str, Any]
 
 
 def _retry(key: str, changed: float, record: Record, utc: bool) -> list[str]:
-    times = " ".join(f" {stamp(record.get(name, 0), utc)}" for name in ("first_failed", "last_try", "next_try"))
+    times = "  ".join(stamp(record.get(name, 0), utc) for name in ("first_failed", "last_try", "next_try"))
     error = f"{record.get('basic_errno', 0)} {record.get('more_errno', 0)} {record.get('text', '')}"
-    return [f"  {key} {error}", times.strip() + (" *" if record.get("expired") else "")]
+    return [f"  {key} {error}", f"{times} {'*' if record.get('expired') else ''}"]
 
 
 def _wait(key: str, changed: float, record: Record, utc: bool) -> list[str]:
-    return [f"{key} {' '.join(record.get('ids', []))}"]
+    return [f"{key} " + "".join(f"{one} " for one in record.get("ids", []))]
 
 
 def _misc(key: str, changed: float, record: Record, utc: bool) -> list[str]:

@@ -16,6 +16,7 @@ from angaros.tools.exiqgrep import main as exiqgrep
 from angaros.tools.exiqsumm import main as exiqsumm
 from tests.peers import packages
 from tests.tools.logs import day
+from tests.tools.rejections import OTHERS, REJECTIONS
 from tests.tools.running import run
 
 QUEUE = """25m  2.9K 1vAbcd-0000c8-00 <alice@wonderland.example>
@@ -75,6 +76,19 @@ def test_eximstats_text(debian: Callable[..., str], tmp_path: Path, seed: int, o
         run(eximstats, *options.split(), str(log)).out.splitlines()
         == debian("eximstats", *options.split(), str(log)).splitlines()
     )
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("options", ["", "-h0 -q0 -nr", "-t3 -bydomain -byemail", "-tnl"])
+def test_eximstats_on_all_kinds_of_rejections(debian: Callable[..., str], tmp_path: Path, options: str) -> None:
+    texts = [text for text, *_ in REJECTIONS] + OTHERS
+    log = tmp_path / "mainlog"
+    log.write_text("".join(f"2026-11-20 {hour % 24:02d}:00:00 {text}\n" for hour, text in enumerate(texts)))
+    ours, theirs = (
+        [line.rstrip() for line in text.splitlines()]
+        for text in (run(eximstats, *options.split(), str(log)).out, debian("eximstats", *options.split(), str(log)))
+    )
+    assert ours == theirs
 
 
 @pytest.mark.peers

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from angaros.tools.eximstats import main
-from angaros.tools.eximstats.collect import host_domain, interval, reason
+from angaros.tools.eximstats.collect import host_domain, interval
 from angaros.tools.eximstats.options import parse
+from angaros.tools.eximstats.reasons import culprit, is_rejection, reason
 from angaros.tools.eximstats.sections import duration, volume
 from angaros.tools.eximstats.stats import Times
 from angaros.tools.program import ToolError
 from tests.tools.logs import day
+from tests.tools.rejections import OTHERS, REJECTIONS
 from tests.tools.running import run
 
 
@@ -36,25 +38,22 @@ def test_options() -> None:
     assert (options.by, options.relay_pattern, options.outputs, options.files) == (("host", "email"), "x", {"html": ""}, ["log"])
 
 
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        ("H=a [192.0.2.1] F=<x@y> rejected RCPT <z@w>: relay not permitted", ("Rejected RCPT: relay not permitted", False)),
-        ("H=a [192.0.2.1] F=<x@y> temporarily rejected RCPT <z@w>: wait", ("Temporarily rejected RCPT: wait", True)),
-        ("H=a [192.0.2.1] rejected EHLO or HELO foo: bad", ("Rejected EHLO: bad", False)),
-        ("rejected VRFY from H=[192.0.2.1]: x", ("Rejected VRFY: x", False)),
-        ("H=a [192.0.2.1] rejected after DATA: spam", ("spam", False)),
-        ("H=a [192.0.2.1] F=<x@y> rejected RCPT <z@w>", ("Unknown", False)),
-        (
-            "refused connection from H=b [192.0.2.1] (host_reject_connection)",
-            ("Refused connection (host_reject_connection)", False),
-        ),
-        ('dropped: too many nonmail commands (last was "NOOP") from H=a', ("Dropped: too many nonmail commands", False)),
-        ("sender verify fail for <x@y>: Unrouteable address", None),
-    ],
-)
-def test_reasons(text: str, answer: tuple[str, bool] | None) -> None:
-    assert reason(text) == answer
+@pytest.mark.parametrize(("text", "name", "temporary", "host"), REJECTIONS)
+def test_reasons(text: str, name: str, temporary: bool, host: str) -> None:
+    assert is_rejection(text)
+    assert (reason(text), culprit(text)) == ((name, temporary), host)
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_other_lines(text: str) -> None:
+    assert not is_rejection(text)
+
+
+def test_the_time_covered_is_that_of_lines_that_count(tmp_path: Path) -> None:
+    entries = ["08 Start queue run: pid=1", "09 1vAaaa-000001-01 <= a@b U=root P=local S=10", "10 1vAaaa-000001-01 Completed"]
+    entries += ["11 End queue run: pid=1"]
+    (tmp_path / "log").write_text("".join(f"2026-11-20 {line[:2]}:00:00{line[2:]}\n" for line in entries))
+    assert "from 2026-11-20 09:00:00 to 2026-11-20 10:00:00\n" in run(main, str(tmp_path / "log")).out
 
 
 def test_small_things() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from angaros.regex import Regex, RegexError
 from angaros.tools.eximstats.options import Options
+from angaros.tools.eximstats.reasons import culprit, is_rejection, reason
 from angaros.tools.eximstats.stats import Stats, Times, count, row
 from angaros.tools.logline import LogLine, parse_line, seconds
 from angaros.tools.program import ToolError
@@ -21,7 +22,6 @@ _FIELD = re.compile(r" (?=(?:F|P|R|T|H|S|ST|QT|DT|X|A|C)=)")
 _ORIGINAL = re.compile(r" <[^>]*>$| \([^)]*\) <[^>]*>$")
 _DELIVERY_TIME = re.compile(r" DT=(\S+)")
 _QUEUE_TIME = re.compile(r"Completed QT=(\S+)")
-_ADDRESS = re.compile(r"\[([0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*)\]")
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _TIME_PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
 
@@ -92,22 +92,30 @@ class Collector:
                 continue
             self.lines += 1
             stamp = line.stamp[:19]
-            if stamp < stats.begin:
-                stats.begin = stamp
-            if stamp > stats.end:
-                stats.end = stamp
             for name, pattern in patterns:
                 if pattern is not None and pattern.matches(line.text):
                     stats.patterns[name] += 1
                     stats.patterns_in[name][self._slot(stamp)] += 1
             action = flags.get(line.rest[:2]) if line.message_id and line.rest[2:3] == " " else None
+            if action is None and line.message_id and line.rest.startswith("Completed"):
+                action = self._completion
+            elif action is None and is_rejection(line.rest):
+                action = self._rejection
+            elif action is not None and self._transports is not None and self._hidden(line.rest):
+                action = self._nothing
             if action is not None:
-                if self._transports is None or not self._hidden(line.rest):
-                    action(line)
-            elif line.message_id and line.rest.startswith("Completed"):
-                self._completion(line)
-            elif "reject" in line.rest or "refused" in line.rest or line.rest.startswith("dropped:"):
-                self._rejection(line)
+                self._note_time(stamp)
+                action(line)
+
+    def _note_time(self, stamp: str) -> None:
+        """The time that the report covers begins and ends with lines that count in it."""
+        if stamp < self.stats.begin:
+            self.stats.begin = stamp
+        elif stamp > self.stats.end:
+            self.stats.end = stamp
+
+    def _nothing(self, line: LogLine) -> None:
+        """An entry that -nt hides."""
 
     def _slot(self, stamp: str) -> int:
         return int(stamp[11:13]) * self._slots + int(stamp[14:16]) * self._slots // 60
@@ -224,19 +232,15 @@ class Collector:
     # --- Rejections ---------------------------------------------------------------------------------------------------
 
     def _rejection(self, line: LogLine) -> None:
-        found = reason(line.rest.strip())
-        if found is None:
-            return
-        text, temporary = found
-        stats = self.stats
+        stats, rest = self.stats, line.rest.strip()
+        text, temporary = reason(rest)
         if temporary:
             stats.temporary_rejects += 1
         else:
             stats.rejects += 1
         count(stats.temporary_reasons if temporary else stats.reasons, text)
-        at = line.rest.find("H=")
-        if address := _ADDRESS.search(line.rest, max(at, 0)):
-            count(stats.temporary_ips if temporary else stats.rejected_ips, f"[{address[1]}]")
+        if host := culprit(rest):
+            count(stats.temporary_ips if temporary else stats.rejected_ips, host)
 
 
 def _host_of(rest: str) -> tuple[str, str]:
@@ -246,38 +250,6 @@ def _host_of(rest: str) -> tuple[str, str]:
         return "local", ""
     address = f"[{found[2]}]" if found[2] else ""
     return found[1] or address or "local", address
-
-
-_COMMAND = re.compile(r"\b(temporarily )?rejected (RCPT|MAIL|EHLO|HELO|VRFY|EXPN|ETRN|AUTH|STARTTLS)\b(.*)", re.IGNORECASE)
-_AFTER = re.compile(r"\b(temporarily )?rejected (after DATA|by local_scan\(\)|by non-SMTP ACL|during MIME ACL checks)(?:: (.*))?")
-
-
-def reason(text: str) -> tuple[str, bool] | None:
-    """The reason of a rejection as the report names it, and whether it is temporary; None for lines that are none."""
-    if text.startswith("SMTP protocol synchronization error"):
-        return "SMTP protocol synchronization error", False
-    if text.startswith("dropped: "):
-        return "Dropped: " + text[9:].partition(" (")[0].partition(" from ")[0], False
-    if "refused connection" in text:
-        why = text.rpartition("(")[2].rstrip(")") if text.endswith(")") else ""
-        return f"Refused connection ({why})" if why else "Refused connection", False
-    if match := _COMMAND.search(text):
-        why = _why(match[3])
-        word = "Temporarily rejected" if match[1] else "Rejected"
-        return (f"{word} {match[2].upper()}: {why}" if why else "Unknown"), bool(match[1])
-    if match := _AFTER.search(text):
-        why = match[3] or ""
-        if not why:
-            return "Unknown", bool(match[1])
-        return (why if match[2] == "after DATA" else f"Rejected {match[2]}: {why}"), bool(match[1])
-    if re.search(r"(?:^| )rejected (?:from|connection)", text):
-        return "Unknown", "temporarily rejected" in text
-    return None
-
-
-def _why(text: str) -> str:
-    """What comes after the address or host that was rejected: the part behind its colon."""
-    return re.sub(r"^(?: <[^>]*>| or HELO)*[^:<]*?(?: H=(?:\S+ )?\[[^\]]*\])?(?::|$)", "", text, count=1).strip()
 
 
 def fresh(options: Options) -> Stats:

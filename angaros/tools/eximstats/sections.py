@@ -169,9 +169,10 @@ def _top(table: Table, by_volume: bool, options: Options) -> list[tuple[str, Row
     return sorted((item for item in table.items() if item[1].messages), key=rank)[: options.top]
 
 
-def _top_grids(title: str, name: str, table: Table, options: Options, addresses: bool) -> Iterator[Grid]:
-    if not table:
+def _top_grids(title: str, name: str, table: Table, options: Options, addresses: bool, always: bool = False) -> Iterator[Grid]:
+    if not table and not always:
         return
+    addresses = addresses and bool(table)
     for by_volume in (False, True):
         rows: list[list[str]] = []
         numbers: list[int] = []
@@ -244,11 +245,12 @@ def _lists(stats: Stats, options: Options) -> Iterator[Grid]:
         "mail temporary rejection reasons", "Mail temporary rejection reason", stats.temporary_reasons, options
     )
     for kind in options.by:
-        yield from _top_grids(f"sending {kind}s", f"Sending {kind}", stats.sending[kind], options, False)
+        yield from _top_grids(f"sending {kind}s", f"Sending {kind}", stats.sending[kind], options, False, always=True)
     if options.local or options.remote_users:
         yield from _top_grids("local senders", "Local sender", stats.sending["user"], options, False)
     for kind in options.by:
-        yield from _top_grids(f"{kind} destinations", f"{kind.capitalize()} destination", stats.destination[kind], options, True)
+        table = stats.destination[kind]
+        yield from _top_grids(f"{kind} destinations", f"{kind.capitalize()} destination", table, options, True, always=True)
     if options.local or options.remote_users:
         yield from _top_grids("local destinations", "Local destination", stats.destination["user"], options, True)
     if options.local_domain:
