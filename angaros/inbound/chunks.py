@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from angaros.inbound.conversation import SYNC_ERROR
 from angaros.inbound.data import Incoming, may_take_message, predata
 from angaros.smtp.grammar import parse_bdat
 from angaros.smtp.server import Stage
@@ -87,10 +88,18 @@ def chunk_complete(c: Conversation, incoming: Incoming) -> None:
         return
     assert c.command is not None
     if not c.advertised.pipelining and c.checks_sync() and c.has_input():
-        c.sync_error(c.command)
-        abandon_chunks(c)
+        _out_of_step(c, incoming)
         return
     c.say(f"250 {incoming.chunk_size} byte chunk received")
+
+
+def _out_of_step(c: Conversation, incoming: Incoming) -> None:
+    """The client did not wait: the message is lost, and what follows counts as commands, none of which is right but RSET."""
+    assert c.command is not None
+    c.log_sync_error(c.command, c.message)
+    c.say(f"554 {SYNC_ERROR}")
+    abandon_chunks(c)
+    c.extra["only_rset"], c.extra["out_of_step"] = incoming, True
 
 
 def abandon_chunks(c: Conversation) -> None:
@@ -120,7 +129,7 @@ def between_chunks(c: Conversation, command: Command) -> bool:
     abandon_chunks(c)
     if command.verb == "RSET":
         return False
-    c.say("503 only BDAT permissible after non-LAST BDAT")
+    c.protocol_error("protocol", 503, "", "only BDAT permissible after non-LAST BDAT")
     c.extra["only_rset"] = incoming
     return True
 
@@ -129,12 +138,14 @@ def _after_fault(c: Conversation, command: Command) -> bool:
     """The client broke the sequence of chunks: only RSET helps, or leaving."""
     broken = c.extra.get("only_rset")
     if broken is not None and command.verb not in ("RSET", "QUIT", "EHLO", "HELO"):
-        c.say("503 only RSET accepted now")
-        if command.verb == "BDAT" and (parsed := parse_bdat(command.argument)) is not None:
+        over = c.protocol_error("protocol", 503, "", "only RSET accepted now")
+        parsed = parse_bdat(command.argument) if command.verb == "BDAT" and not over else None
+        if parsed is not None and "out_of_step" not in c.extra:
             _swallow(c, parsed[0])
         return True
     if broken is not None and command.verb == "QUIT":
         broken.log_lost()
     if command.verb not in ("EHLO", "HELO"):
         c.extra.pop("only_rset", None)
+        c.extra.pop("out_of_step", None)
     return False

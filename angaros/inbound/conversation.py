@@ -39,6 +39,7 @@ GREETINGS = frozenset({"HELO", "EHLO"})
 """The first of either counts for both."""
 SYNC_AGAIN = frozenset({"HELO", "EHLO", "MAIL", "RCPT", "DATA"})
 """Commands for which synchronization is checked again before the reply leaves. Exim spec 14, smtp_enforce_sync"""
+SYNC_ERROR = "SMTP synchronization error"
 SHOWN_INPUT = 32
 """Octets of premature input in the log line."""
 SHOWN_GREETING_INPUT = 150
@@ -233,13 +234,13 @@ class Conversation:
         if self.proxy_failed or "tls_failed" in self.extra:
             self._refuse_all(command)
             return
-        if verb and verb != "XCLIENT":
+        if verb and verb != "XCLIENT" and "only_rset" not in self.extra:
             self.session.command_history.append(verb)
             if len(self.session.command_history) > 2000:
                 del self.session.command_history[:-100]
         if self.log.debugging("receive"):
             self.log.debug("receive", f"SMTP<< {command.line}")
-        if self._too_early(command.syntax):
+        if "only_rset" not in self.extra and self._too_early(command.syntax):
             self.sync_error(command)
             return
         if command.fault == "nul":
@@ -309,6 +310,13 @@ class Conversation:
 
     def sync_error(self, command: Command) -> None:
         """Refuse and close."""
+        self.log_sync_error(command)
+        self.notquit("synchronization-error", "554", SYNC_ERROR)
+        self.exit_status = 1
+        self.done = True
+
+    def log_sync_error(self, command: Command, envelope: Message | None = None) -> None:
+        """What came too early."""
         early = self.core.peek(SHOWN_GREETING_INPUT)
         shown = printable(early[:SHOWN_INPUT].decode("latin-1"))
         tail = '"...' if len(early) > SHOWN_INPUT else f'" ({len(early)} bytes)'
@@ -317,10 +325,8 @@ class Conversation:
             f"SMTP protocol synchronization error (next input sent too soon: pipelining was {not_}advertised): "
             f'rejected "{printable(command.line)}" {host_and_ident(self.session, self.log)} next input="{shown}{tail}',
             reject=True,
+            envelope=envelope,
         )
-        self.notquit("synchronization-error", "554", "SMTP synchronization error")
-        self.exit_status = 1
-        self.done = True
 
     # Counting.
 
@@ -391,6 +397,7 @@ class Conversation:
             f"SMTP call from {host} dropped: too many syntax or protocol errors "
             f'(last command was "{printable(self.command.line[:200])}",  C={history(self.session)})',
             reject=True,
+            envelope=self.message if "only_rset" in self.extra else None,
         )
         self.notquit("bad-command", f"{code or 501}", "Too many syntax or protocol errors")
         self.exit_status = 1

@@ -362,7 +362,7 @@ class LogWriter:
 
     def _reject_details(self, headers: Sequence[Header], envelope: Message | None) -> str:
         """Envelope and header lines below a rejection in the reject log (Exim spec 53)."""
-        if not headers or "rejected_header" not in self._selectors:
+        if (not headers and envelope is None) or "rejected_header" not in self._selectors:
             return ""
         lines: list[str] = []
         if envelope is not None and (envelope.sender_address or envelope.recipients):
