@@ -71,7 +71,18 @@ def open_context(call: Invocation) -> Context:
         verbose(services)
     if purged and harness is None:
         _warn_of_purge(call, services)
-    return Context(call, site, config, caller, harness, services, os.geteuid() == 0)
+    context = Context(call, site, config, caller, harness, services, os.geteuid() == 0)
+    if call.mode != "daemon":
+        services.hooks.queue_size = lambda: _ask_queue_size(context)
+    return context
+
+
+def _ask_queue_size(context: Context) -> int | None:
+    from angaros.daemon.notifier import ask
+
+    path = notifier_path(context)
+    found = ask(path, "queue_size") if path else None
+    return found if isinstance(found, int) else None
 
 
 def _fork_courier(services: Services) -> Courier:

@@ -98,6 +98,10 @@ class Harness:
     """The version in the head line of `-bP config`."""
     head_start = 0.15
     """Seconds by which each of several deliveries at once begins after the one before, so that their order is predictable."""
+    queue_size_believed = 3.0
+    """Seconds between two counts of the queue for `$queue_size`."""
+    before_greeting = 0.04
+    """Seconds that a connection waits for its greeting, as if a process had to be started for it: who does not wait is seen."""
     cram_challenge = CRAM_CHALLENGE
     ticket_lifetime = TICKET_LIFETIME
     self_signed_lifetime = SELF_SIGNED_LIFETIME

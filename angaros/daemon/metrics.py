@@ -189,5 +189,5 @@ class Shown:
         self.publish()
         counts = self.counters.board.total()
         size = self.services.hooks.queue_size
-        counts.update(gauges(self.counters, size() if size is not None else 0))
+        counts.update(gauges(self.counters, (size() or 0) if size is not None else 0))
         return render(counts)

@@ -173,13 +173,18 @@ class Worker:
                 self.run_queue(QueueRun(**message["run"]))
 
     def _notified(self) -> None:
-        from angaros.daemon.notifier import hear
+        from angaros.daemon.notifier import answer, hear
 
-        assert self.place.notifier is not None
-        message = hear(self.place.notifier)
-        if message is None or not isinstance(message.get("deliver"), str):
+        channel, count = self.place.notifier, self.services.hooks.queue_size
+        assert channel is not None
+        heard = hear(channel)
+        if heard is None:
             return
-        self._begin(message["deliver"], str(message.get("queue", "")))
+        message, address = heard
+        if message.get("ask") == "queue_size" and address and count is not None:
+            answer(channel, address, "queue_size", count())
+        elif isinstance(message.get("deliver"), str):
+            self._begin(message["deliver"], str(message.get("queue", "")))
 
     def retire(self) -> None:
         """Accept nothing more; leave when nothing is in hand."""

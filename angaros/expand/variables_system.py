@@ -107,9 +107,10 @@ def _log_directory(scope: Scope) -> str:
 
 
 def queue_size(scope: Scope) -> str:
-    """`$queue_size`: how many messages wait. Counted at most once a minute by whoever provides the hook."""
+    """`$queue_size`: how many messages wait, as the daemon counts them at most once a minute. "" without a daemon."""
     hook = scope.services.hooks.queue_size
-    return str(hook()) if hook is not None else ""
+    size = hook() if hook is not None else None
+    return "" if size is None else str(size)
 
 
 def primary_hostname(scope: Scope) -> str:

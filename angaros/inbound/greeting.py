@@ -44,6 +44,8 @@ def start(c: Conversation) -> None:
         session.batched = True
         return
     if session.sender_host_address:
+        if c.services.harness is not None and not c.options.local:
+            c.services.waiter.sleep(c.services.harness.before_greeting)
         if not _proxy(c):
             return
         c.extra["pipe_connect"] = c.host_in("pipelining_connect_advertise_hosts")

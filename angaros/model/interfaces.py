@@ -495,8 +495,8 @@ class Hooks:
     """The command line's way to make several remote deliveries of a message at once."""
     look_up_host_name: Callable[[Scope], None] | None = None
     """Find `$sender_host_name` now."""
-    queue_size: Callable[[], int] | None = None
-    """`$queue_size`."""
+    queue_size: Callable[[], int | None] | None = None
+    """`$queue_size`; None: it cannot be known."""
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ class Counting:
 
 def test_queue_size_is_counted_at_most_once_a_minute() -> None:
     time = SimpleNamespace(value=1000.0)
-    services: Any = SimpleNamespace(store=Counting(), clock=SimpleNamespace(now=lambda: time.value))
+    services: Any = SimpleNamespace(store=Counting(), clock=SimpleNamespace(now=lambda: time.value), harness=None)
     size = QueueSize(services)
     assert services.store.asked == 0
     assert [size(), size()] == [41, 41]

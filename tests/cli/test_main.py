@@ -45,8 +45,8 @@ def test_condition_queue_running_holds_only_in_a_queue_run(configuration: Path) 
     assert exim(configuration, "-be", "${if queue_running {yes}{no}}").stdout == "no\n"
 
 
-def test_queue_size_counts_the_spool(configuration: Path) -> None:
-    assert exim(configuration, "-be", "$queue_size").stdout == "0\n"
+def test_queue_size_is_empty_without_a_daemon(configuration: Path) -> None:
+    assert exim(configuration, "-be", "<$queue_size>").stdout == "<>\n"
 
 
 @pytest.fixture
