@@ -254,7 +254,7 @@ class OneHost:
             result.dsn_status = failure.dsn_status
             if failure.permanent:
                 result.status = "fail"  # unless another host takes it: the address stays pending
-            else:
+            if not failure.permanent or failure.from_peer:  # a host that wants nobody is not to be asked by the next one at once
                 said = f"H={self.host.name} [{self.host.address}]: {failure.text}" if failure.from_peer else failure.text
                 key = self.state.message_key if failure.message_error else self.state.host_key
                 result.retries.append((key, "update", failure.number, result.more_errno, said))

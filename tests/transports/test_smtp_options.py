@@ -223,3 +223,14 @@ def test_a_message_that_waits_goes_over_the_open_connection(tmp_path: Path) -> N
         log = world.deliver("y@dom")
     assert sink.connections == 1
     assert any("127.0.0.1 [127.0.0.1]*" in line for line in log)
+
+
+@pytest.mark.parametrize("command", ["CONNECT", "EHLO"])
+def test_a_host_that_wants_nobody_gets_a_retry_record(tmp_path: Path, command: str) -> None:
+    """The message fails; the next one does not ask at once. Observed with Exim 4.96."""
+    with Sink({command: "550 go away", "HELO": "550 go away"}) as sink:
+        world = World(tmp_path, ROUTER, f"t:\n  driver = smtp\n  port = {sink.port}\n")
+        assert any("** x@dom" in line and "550 go away" in line for line in world.deliver("x@dom"))
+        record = world.services.hints.get("retry", f"T:127.0.0.1:127.0.0.1:{sink.port}")
+        assert record is not None and record["basic_errno"] == 0 and record["more_errno"] == ord("A")
+        assert any("== y@dom" in line and "retry time not reached" in line for line in world.deliver("y@dom"))
