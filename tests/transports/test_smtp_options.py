@@ -231,6 +231,6 @@ def test_a_host_that_wants_nobody_gets_a_retry_record(tmp_path: Path, command: s
     with Sink({command: "550 go away", "HELO": "550 go away"}) as sink:
         world = World(tmp_path, ROUTER, f"t:\n  driver = smtp\n  port = {sink.port}\n")
         assert any("** x@dom" in line and "550 go away" in line for line in world.deliver("x@dom"))
-        record = world.services.hints.get("retry", f"T:127.0.0.1:127.0.0.1:{sink.port}")
+        record = world.services.hints.get("retry", f"T:[127.0.0.1]:127.0.0.1:{sink.port}")
         assert record is not None and record["basic_errno"] == 0 and record["more_errno"] == ord("A")
         assert any("== y@dom" in line and "retry time not reached" in line for line in world.deliver("y@dom"))
