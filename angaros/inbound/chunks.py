@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from angaros.inbound.conversation import SYNC_ERROR
 from angaros.inbound.data import Incoming, may_take_message, predata
+from angaros.inbound.report import SYNC_ERROR, log_sync_error
 from angaros.smtp.grammar import parse_bdat
 from angaros.smtp.server import Stage
 
@@ -96,7 +96,7 @@ def chunk_complete(c: Conversation, incoming: Incoming) -> None:
 def _out_of_step(c: Conversation, incoming: Incoming) -> None:
     """The client did not wait: the message is lost, and what follows counts as commands, none of which is right but RSET."""
     assert c.command is not None
-    c.log_sync_error(c.command, c.message)
+    log_sync_error(c, c.command, c.message)
     c.say(f"554 {SYNC_ERROR}")
     abandon_chunks(c)
     c.extra["only_rset"], c.extra["out_of_step"] = incoming, True

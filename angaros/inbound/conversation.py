@@ -17,7 +17,7 @@ from angaros.acl.points import POINTS
 from angaros.inbound.incomplete import log_incomplete
 from angaros.inbound.limits import receive_timeout
 from angaros.inbound.options import SessionOptions
-from angaros.inbound.report import connection_info, history, log_no_mail, printable, since
+from angaros.inbound.report import SYNC_ERROR, connection_info, history, log_no_mail, log_sync_error, printable, since
 from angaros.logs.peer import host_and_ident
 from angaros.model.errors import ListDefer
 from angaros.model.events import raise_event
@@ -39,10 +39,6 @@ GREETINGS = frozenset({"HELO", "EHLO"})
 """The first of either counts for both."""
 SYNC_AGAIN = frozenset({"HELO", "EHLO", "MAIL", "RCPT", "DATA"})
 """Commands for which synchronization is checked again before the reply leaves. Exim spec 14, smtp_enforce_sync"""
-SYNC_ERROR = "SMTP synchronization error"
-SHOWN_INPUT = 32
-"""Octets of premature input in the log line."""
-SHOWN_GREETING_INPUT = 150
 
 
 @dataclass(slots=True)
@@ -310,23 +306,10 @@ class Conversation:
 
     def sync_error(self, command: Command) -> None:
         """Refuse and close."""
-        self.log_sync_error(command)
+        log_sync_error(self, command)
         self.notquit("synchronization-error", "554", SYNC_ERROR)
         self.exit_status = 1
         self.done = True
-
-    def log_sync_error(self, command: Command, envelope: Message | None = None) -> None:
-        """What came too early."""
-        early = self.core.peek(SHOWN_GREETING_INPUT)
-        shown = printable(early[:SHOWN_INPUT].decode("latin-1"))
-        tail = '"...' if len(early) > SHOWN_INPUT else f'" ({len(early)} bytes)'
-        not_ = "" if self.advertised.pipelining else "not "
-        self.log.write(
-            f"SMTP protocol synchronization error (next input sent too soon: pipelining was {not_}advertised): "
-            f'rejected "{printable(command.line)}" {host_and_ident(self.session, self.log)} next input="{shown}{tail}',
-            reject=True,
-            envelope=envelope,
-        )
 
     # Counting.
 

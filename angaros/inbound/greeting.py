@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from angaros.inbound.conversation import SHOWN_GREETING_INPUT
 from angaros.inbound.hello import protocol_name
 from angaros.inbound.limits import connection_refusal, load_average, message_size_limit
 from angaros.inbound.rejection import refuse, user_message, write_rejection
-from angaros.inbound.report import connection_info, connection_tag, new_connection, printable
+from angaros.inbound.report import SHOWN_GREETING_INPUT, connection_info, connection_tag, new_connection, printable
 from angaros.logs.peer import host_and_ident
 from angaros.model.errors import ExpansionError, ForcedFailure
 from angaros.model.outcome import Outcome

@@ -9,8 +9,14 @@ from angaros.logs.peer import host_and_ident, local_interface, sender_fullhost
 
 if TYPE_CHECKING:
     from angaros.inbound.conversation import Conversation
+    from angaros.model.message import Message
     from angaros.model.session import Session
+    from angaros.smtp.server import Command
 
+SYNC_ERROR = "SMTP synchronization error"
+SHOWN_INPUT = 32
+"""Octets of premature input in the log line."""
+SHOWN_GREETING_INPUT = 150
 HISTORY = 20
 """Commands that are remembered for `C=`."""
 
@@ -92,3 +98,17 @@ def log_no_mail(c: Conversation) -> None:
     if c.session.command_history:
         text += f" C={history(c.session)}"
     c.log.write(text)
+
+
+def log_sync_error(c: Conversation, command: Command, envelope: Message | None = None) -> None:
+    """What came too early."""
+    early = c.core.peek(SHOWN_GREETING_INPUT)
+    shown = printable(early[:SHOWN_INPUT].decode("latin-1"))
+    tail = '"...' if len(early) > SHOWN_INPUT else f'" ({len(early)} bytes)'
+    not_ = "" if c.advertised.pipelining else "not "
+    c.log.write(
+        f"SMTP protocol synchronization error (next input sent too soon: pipelining was {not_}advertised): "
+        f'rejected "{printable(command.line)}" {host_and_ident(c.session, c.log)} next input="{shown}{tail}',
+        reject=True,
+        envelope=envelope,
+    )
