@@ -27,6 +27,9 @@ PORTS = {"https": 443, "http": 80}
 MAX_ADDRESSES = 4
 """Addresses of a host that are tried: the time is limited anyway, and who publishes hundreds is not served by it."""
 
+CONNECT_SECONDS = 15.0
+"""For one address: one that does not answer must not use up the time of the others."""
+
 DNS, CONNECT, TLS, HTTP, SIZE, TIME = "dns", "connect", "tls", "http", "size", "time"
 """Where a request failed."""
 
@@ -143,7 +146,7 @@ def _connect(host: str, port: int, timer: _Timer, services: Services) -> Stream:
     error: OSError | None = None
     for address in _addresses(host, services):
         try:
-            return services.waiter.connect(address, port, timeout=timer.left())
+            return services.waiter.connect(address, port, timeout=min(timer.left(), CONNECT_SECONDS))
         except OSError as failed:  # a TimeoutError too: `left` raises it when nothing is left
             error = failed
     raise error or HttpError(DNS, f"{host} has no address")

@@ -129,6 +129,20 @@ def test_the_next_address_is_tried() -> None:
         assert fetch(Request(f"http://web.example:{web.port}/", 5, 10), services(table)).body == b"x"
 
 
+def test_an_address_that_does_not_answer_leaves_time_for_the_next() -> None:
+    made, times = services({("web.example", "A"): ["192.0.2.1", "192.0.2.2"]}), []
+
+    def connect(address: str, port: int, *, timeout: float) -> Any:
+        times.append((address, timeout))
+        raise TimeoutError
+
+    made.waiter.connect = connect  # type: ignore[method-assign,assignment]
+    with pytest.raises(HttpError) as caught:
+        fetch(Request("http://web.example/", 60, 10), made)
+    assert caught.value.kind == http.TIME
+    assert times == [("192.0.2.1", http.CONNECT_SECONDS), ("192.0.2.2", http.CONNECT_SECONDS)]
+
+
 @pytest.mark.parametrize(("host", "good"), [("web.example", True), ("other.example", False), ("127.0.0.1", False)])
 def test_the_certificate_must_be_for_the_host(tmp_path: Path, host: str, good: bool) -> None:
     made = Made(tmp_path)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
@@ -228,6 +229,30 @@ def test_a_new_response_keeps_the_context(tmp_path: Path) -> None:
         web.answers["/ocsp"] = (200, OK, case.response())
         assert case.refresh() == 1 and case.stapled() == 4
         assert case.contexts.context(server_settings(case.scope), 0.0) is before
+
+
+def test_two_certificates(tmp_path: Path) -> None:
+    """Each has its own response; a client gets that of the certificate it is shown."""
+    with Web({}) as web:
+        first, second = tmp_path / "first", tmp_path / "second"
+        first.mkdir()
+        second.mkdir()
+        case, other = Case(first, web.port), Case(second, web.port)
+        other.made.key = rsa.generate_private_key(65537, 2048)
+        other.leaf = other.certify(web.port)
+        key = other.made.key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        Path(other.made.keyfile).write_bytes(key)
+        files = case.fetcher.files((case.chain, other.chain))
+        assert len(set(files)) == 2
+        for one in (case, other):
+            web.answers["/ocsp"] = (200, OK, one.response())
+            case.fetcher._refresh(case.fetcher._look(one.chain))
+        server = TlsSettings(True, (case.chain, other.chain), (case.made.keyfile, other.made.keyfile), ocsp_files=files)
+        for one, ciphers in ((case, "ECDHE-ECDSA-AES128-GCM-SHA256"), (other, "ECDHE-RSA-AES128-GCM-SHA256")):
+            client = TlsSettings(
+                False, verify="require", authorities=one.made.cafile, require_ocsp=True, ciphers=ciphers, options=("+no_tlsv1_3",)
+            )
+            assert shake(server, client)[1].facts().ocsp == 4
 
 
 def test_only_one_process_fetches(tmp_path: Path) -> None:
