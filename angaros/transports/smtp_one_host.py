@@ -218,18 +218,20 @@ class OneHost:
 
     def _policy_failed(self, error: TlsPolicyError) -> None:
         copy = self.copy
+        if error.sts is not None:
+            failure = SessionFailure(str(error), error.number)
+            failure.message_error = True  # what one domain's policy says must not hold up other domains at this host
+            self._failed(failure)
+            return
         if not error.permanent:
             copy.attempt.log_both(f"{host_text(copy, self.host.name, self.host.address, self.port)}: {error}")
-            if error.sts is None:
-                copy.waiting[self._waiting_key()] = None
-        # What one domain's MTA-STS policy says must not hold up other domains at the same host.
-        key = self.state.host_key if error.sts is None else self.state.message_key
+            copy.waiting[self._waiting_key()] = None
         for item in copy.pending():
             item.result.message, item.result.basic_errno = str(error), error.number
             if error.permanent:
                 item.result.status, item.pending = "fail", False
             else:
-                item.result.retries.append((key, "update", error.number, 0, str(error)))
+                item.result.retries.append((self.state.host_key, "update", error.number, 0, str(error)))
 
     def _failed(self, failure: SessionFailure) -> None:
         """The session did not come to MAIL: the host's fault (Exim spec 48.2)."""
