@@ -60,6 +60,8 @@ def info_text(what: str, sieve: Iterable[str] = SIEVE_EXTENSIONS) -> tuple[str, 
         return "".join(f"{name}\n" for name in sorted(DSCP_KEYWORDS)), True
     if word == "sieve":
         return "".join(f"{name}\n" for name in sieve), True
+    if word == "modules":
+        return "", True  # nothing is loaded as a shared object
     return INFO_HELP, word == "help"
 
 

@@ -14,7 +14,7 @@ from angaros.config.environment import WARNING as PURGE_WARNING
 from angaros.config.environment import apply_environment
 from angaros.config.site import Site, read_site
 from angaros.model.errors import ConfigError
-from angaros.model.record import dataclass
+from angaros.model.record import dataclass, replace
 
 if TYPE_CHECKING:
     from angaros.config.harness import Harness
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 ADMIN_MODES = frozenset({"atrn", "daemon", "bmalware"})
 """Modes for administrators only, whatever the options say."""
+
+MAX_TAG = 32
+"""Characters of -L. # Exim spec 5.3"""
 
 CHECKS = frozenset({"be", "bF", "bf", "bh", "bP", "brt", "brw", "bt", "bv", "bvs"})
 """Modes that `commandline_checks_require_admin` keeps from others. # Exim spec 14.23"""
@@ -53,6 +56,11 @@ def open_context(call: Invocation) -> Context:
         from angaros.config.harness import Harness
 
         harness = Harness()
+    if call.debug_early:
+        from angaros.assembly.version import version_banner
+
+        print(f"{version_banner()} uid={os.getuid()} gid={os.getgid()} pid={os.getpid()}", file=sys.stderr)
+        print(f"reading configuration: {call.config_files or site.configure_file}", file=sys.stderr)
     keep_lines = call.mode == "bP" and "config" in call.arguments
     config = read_configuration(call.config_files, call.macros, site, harness, keep_lines=keep_lines)
     if not config.trusted and os.geteuid() != os.getuid():
@@ -62,8 +70,11 @@ def open_context(call: Invocation) -> Context:
     purged = apply_environment(config.main)
     caller = identify(config, site)
     check_permission(call, config, caller)
+    if call.syslog_tag is not None:
+        config = log_to_syslog(config, call.syslog_tag)
     try:
         services = open_services(config, site, harness, _fork_courier, debug=call.debug)
+        hold_debugging(services, call)
     except ValueError as error:
         raise UsageError(f"exim: {error}") from None
     services.run.deliver_now = call.delivery == "foreground"
@@ -85,10 +96,24 @@ def _ask_queue_size(context: Context) -> int | None:
     return found if isinstance(found, int) else None
 
 
+def log_to_syslog(config: Config, tag: str) -> Config:
+    """-L. # Exim spec 5.3"""
+    if len(tag) > MAX_TAG:
+        raise UsageError(f'exim: the -L syslog name is too long: "{tag}"')
+    return replace(config, main=config.main.with_(syslog_processname=tag, log_file_path="syslog"))
+
+
 def _fork_courier(services: Services) -> Courier:
     from angaros.daemon.couriers import ForkCourier
 
     return ForkCourier()
+
+
+def hold_debugging(services: Services, call: Invocation) -> None:
+    """-dp and -dt: what -d shows waits in a buffer for its trigger."""
+    modes = getattr(services.log, "modes", None)
+    if modes is not None and call.debug_buffer > 0 and call.debug_trigger != "now":
+        modes.debug.hold(call.debug_buffer, on_panic=call.debug_trigger == "paniclog")
 
 
 def only_test(services: Services) -> None:
@@ -155,7 +180,7 @@ def check_permission(call: Invocation, config: Config, caller: Caller) -> None:
         return  # decided message by message: owners may remove their own
     if denied:
         raise UsageError("exim: permission denied")
-    if call.debug is not None and not caller.admin:
+    if (call.debug is not None or call.syslog_tag is not None) and not caller.admin:
         raise UsageError("exim: permission denied")
 
 

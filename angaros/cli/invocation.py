@@ -21,6 +21,12 @@ class Invocation:
     macros: dict[str, str] = field(default_factory=dict)
     debug: str | None = None
     debug_daemon_only: bool = False
+    debug_early: bool = False
+    """-dS: from before the configuration is read."""
+    debug_buffer: int = 0
+    """-dp: octets of debugging output that wait for the trigger."""
+    debug_trigger: str = ""
+    """-dt: `now` or `paniclog`."""
 
     # The daemon.
     foreground: bool = False

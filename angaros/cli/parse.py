@@ -407,11 +407,18 @@ def _parse_D(call: Invocation, argument: str, rest: Arguments) -> None:
 def _parse_d(call: Invocation, argument: str, rest: Arguments) -> None:
     text = argument[2:]
     if text[:1] in ("p", "t") and (text[1:2] in ("", "=") or text[1:].isdigit()):
-        if len(text) == 1:
-            _value("", rest, argument)
+        value = (text[1:] or _value("", rest, argument)).removeprefix("=")
+        if text[0] == "p" and value.isdigit():
+            call.debug_buffer = int(value)
+        elif text[0] == "t" and value in ("now", "paniclog"):
+            call.debug_trigger = value
+        else:
+            raise unknown(argument)
         return
     if text.startswith("d"):
         call.debug_daemon_only, text = True, text[1:]
+    elif text.startswith("S"):
+        call.debug_early, text = True, text[1:]
     call.debug = text
     call.verbose = True
 

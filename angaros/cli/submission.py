@@ -35,6 +35,7 @@ def submission_options(context: Context) -> Submission:
         smtp_receive_timeout=call.smtp_receive_timeout,
         unqualified=call.unqualified,
         suppress_local_fixups=call.suppress_local_fixups,
+        queue_name=call.queue_name,
         dont_deliver=call.dont_deliver,
         internal_error_message=call.internal_error_message,
         verbose=call.verbose,

@@ -14,15 +14,10 @@ EX_TEMPFAIL = 75
 def submit(context: Context) -> int:
     """With the power to write the spool: here; otherwise through the daemon's socket."""
     call = context.call
-    if call.mode == "" and not call.arguments and not call.extract_recipients:
-        if sys.stdin.isatty():
-            from angaros.cli.main import _help
+    if not call.arguments and not call.extract_recipients:  # nobody to send to, whatever else was said
+        from angaros.cli.main import show_help
 
-            return _help()
-        if call.syslog_tag is None and len(call.argv) <= 1:
-            from angaros.cli.main import _help
-
-            return _help()
+        return show_help()
     if not may_write_spool(context):
         return through_the_door(context)
     from angaros.cli.start_delivery import install

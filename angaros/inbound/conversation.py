@@ -446,6 +446,7 @@ class Conversation:
         self.message: Message = Message(session=session)
         submission = self.options.submission
         self.message.dont_deliver = submission.dont_deliver
+        self.message.queue_name = submission.queue_name
         self.message.message_size = -1
         authenticator = self.extra.get("authenticator")
         if authenticator is not None and session.sender_host_authenticated:

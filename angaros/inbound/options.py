@@ -72,6 +72,8 @@ class Submission:
     """-bnq: leave unqualified addresses in headers alone."""
     suppress_local_fixups: bool = False
     """-G"""
+    queue_name: str = ""
+    """-MCG: the named queue that it goes into."""
     dont_deliver: bool = False
     """-N"""
     internal_error_message: bool = False

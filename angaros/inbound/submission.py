@@ -52,6 +52,7 @@ class LocalMessage:
         message = self.message = Message(session=self.session, local=not self.session.sender_host_address)
         message.sender_local = not self.session.sender_host_address
         message.dont_deliver = options.dont_deliver
+        message.queue_name = options.queue_name
         message.allow_unqualified_recipient = message.allow_unqualified_sender = not options.unqualified
         message.local_error_message = options.internal_error_message
         self.scope = Scope(services, self.session, message)

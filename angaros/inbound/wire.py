@@ -15,7 +15,7 @@ import re
 HEADER, BDAT_HEADER, LOCAL_HEADER = "smtp", "bdat", "local"
 """Where a header comes from."""
 
-_NAME = re.compile(rb"[!-9;-~]*[ \t]*:")
+_NAME = re.compile(rb"[!-9;-~\x80-\xff]*[ \t]*:")
 _BLANK_TAIL = re.compile(rb"(?:\n[ \t]+)+\Z")
 _LINE_ENDS = re.compile(rb"\r\n|\r|\n")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from typing import TextIO
 
 from angaros.model.record import dataclass
 
+HELD_PIECES = 100_000
+"""Pieces of output that are held back at most, whatever size was asked for."""
 BAR = "\xe2\x95\x8e"
 """The octets of U+254E: drawn in each fourth column of the indentation."""
 
@@ -86,6 +89,28 @@ class Debug:
     stream: TextIO | None = None
     """None: stderr, as it is then."""
 
+    waiting: deque[str] | None = None
+    """Output that waits for `trigger`; None when nothing is held back."""
+    room: int = 0
+    on_panic: bool = False
+
+    def hold(self, octets: int, *, on_panic: bool) -> None:
+        """Keep output back, the newest `octets` of it (-dp), until `trigger`."""
+        self.waiting, self.room, self.on_panic = deque(maxlen=HELD_PIECES), octets, on_panic
+
+    def trigger(self) -> None:
+        """Show what waits; from now on output goes out at once."""
+        waiting, self.waiting = self.waiting, None
+        if waiting:
+            self.raw("".join(waiting))
+
+    def _keep(self, text: str) -> None:
+        assert self.waiting is not None
+        self.waiting.append(text)
+        self.room -= len(text)
+        while self.room < 0 and len(self.waiting) > 1:
+            self.room += len(self.waiting.popleft())
+
     def shows(self, selector: str, hc: bool) -> bool:
         """Whether a line of this selector would be shown."""
         return selector in self.selectors or (hc and self.host_checking)
@@ -101,6 +126,9 @@ class Debug:
 
     def raw(self, text: str) -> None:
         """Write octets as they are."""
+        if self.waiting is not None:
+            self._keep(text)
+            return
         stream = self.stream if self.stream is not None else sys.stderr
         buffer = getattr(stream, "buffer", None)
         if buffer is None:

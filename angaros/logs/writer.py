@@ -221,6 +221,8 @@ class LogWriter:
         if modes.debug.selectors:
             names = [selector] if selector else []
             names += [name for name, on in (("MAIN", main), ("REJECT", reject), ("PANIC", panic)) if on]
+            if panic and modes.debug.on_panic:
+                modes.debug.trigger()
             modes.debug.raw(f"LOG: {' '.join(names)}\n  {text}\n")
         if selector and selector not in self._selectors:
             main = False

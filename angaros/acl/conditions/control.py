@@ -184,6 +184,7 @@ def _debug(frame: Frame, rest: str) -> Outcome:
         pretrigger=int(options["pretrigger"]) if options.get("pretrigger", "").isdigit() else 0,
         trigger=options.get("trigger", ""),
     )
+    frame.tracing = frame.scope.tracing("acl")  # at once
     if frame.scope.session is not None:
         frame.scope.session.effects.debug_log = True
     return Outcome.ACCEPT
