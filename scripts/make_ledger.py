@@ -88,7 +88,7 @@ def cli_known() -> list[str]:
     for row in rows("cli_options"):
         for spelling in row["name"].split(", "):
             for arguments in (
-                [spelling], [spelling, "1"], [spelling, "10HmaX-0005vi-00"], [spelling, "10HmaX-0005vi-00", "a@b"],
+                [{"-ex": "-ee"}.get(spelling, spelling)], [spelling, "1"], [spelling, "10HmaX-0005vi-00"], [spelling, "10HmaX-0005vi-00", "a@b"],
                 [spelling, "q", "10HmaX-0005vi-00"], [f"{spelling}A=1"], [f"{spelling}p"],
             ):  # fmt: skip
                 try:
@@ -182,7 +182,7 @@ def main() -> None:
         section("ACL points", "acl_points", points),
         section("ACL conditions", "acl_conditions", [r.name for r in ROWS.values()]),
         section("ACL modifiers", "acl_modifiers", [r.name for r in ROWS.values()]),
-        section("ACL controls", "acl_controls", CONTROLS),
+        section("ACL controls", "acl_controls", [*CONTROLS, "error"]),  # what cannot be parsed: an error here, too
         section("Lookups", "lookups", features.lookups),
         section("Types of dnsdb", "dnsdb_types", DNSDB_TYPES),
         section("Malware scanners", "malware_scanners", SCANNERS),

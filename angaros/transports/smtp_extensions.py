@@ -16,8 +16,6 @@ from angaros.model.extensions import BY_REJECT
 from angaros.transports.smtp_session import SessionFailure, SmtpSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from angaros.model.delivery import Host
     from angaros.model.extensions import Extensions
     from angaros.model.message import Message
@@ -94,14 +92,16 @@ def is_relayed(message: Message, session: SmtpSession) -> bool:
 
 # --- REQUIRETLS -----------------------------------------------------------------------------------------------------------
 
-SECURE_MX: list[Callable[[Host], bool]] = [lambda host: host.mx < 0, lambda host: host.dnssec]
-"""How a host can have been found securely: not by an MX record but by the administrator or by its own name, or by DNSSEC.
-# RFC 8689 4.2.1"""
+
+def found_securely(host: Host, plan: TlsPolicy) -> bool:
+    """Not by an MX record but by the administrator or by its own name, by DNSSEC, or it is named by an MTA-STS policy that is
+    enforced. # RFC 8689 4.2.1"""
+    return host.mx < 0 or host.dnssec or plan.covered
 
 
 def refusal(message: Message, host: Host, plan: TlsPolicy) -> SessionFailure | None:
     """Why the message may not even be offered to the host."""
-    if not message.requiretls or plan.covered or any(test(host) for test in SECURE_MX):
+    if not message.requiretls or found_securely(host, plan):
         return None
     return _failure(f"REQUIRETLS: nothing proves that {host.name} is the right host (neither DNSSEC nor MTA-STS)", NO_TLS)
 

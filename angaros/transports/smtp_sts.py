@@ -84,13 +84,17 @@ def consulted(instance: DriverInstance[Any], host: Host, scope: Scope) -> tuple[
     return required or listed(options.hosts_try_mta_sts, "hosts_try_mta_sts", host, scope), required
 
 
-def demand(instance: DriverInstance[Any], host: Host, scope: Scope, *, lenient: bool = False) -> StsDemand | None:
+def demand(
+    instance: DriverInstance[Any], host: Host, scope: Scope, *, lenient: bool = False, needed: bool = False
+) -> StsDemand | None:
     """What the policy demands of this host; None where it was not asked for. `lenient`: only if it is required (RFC 8689 4.2.2,
-    RFC 8460 3). Raises `StsError`."""
+    RFC 8460 3). `needed`: whatever the options say (REQUIRETLS). Raises `StsError`."""
     if scope.delivery is not None:
         scope.delivery.extra.pop(VARIABLES, None)
     asked, required = consulted(instance, host, scope)
-    if not asked or (lenient and not required) or scope.turned is not None:  # ATRN: the peer came to us, no MX record led to it
+    if not (asked or needed) or (lenient and not required):
+        return None
+    if scope.turned is not None:  # ATRN: the peer came to us, no MX record led to it
         return None
     from angaros.net import mta_sts_cache
 

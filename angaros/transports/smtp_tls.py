@@ -77,14 +77,16 @@ def policy(instance: DriverInstance[Any], host: Host, port: int, scope: Scope) -
     config = scope.services.config
     lenient = message is not None and config.main.tls_required_header and _tls_not_required(message)
     lenient = lenient or (message is not None and is_report(message, config))  # RFC 8460 3: it goes out whatever TLS does
+    verified = message is not None and message.requiretls
+    needed = verified and host.mx >= 0 and not host.dnssec  # nothing else proves the name. RFC 8689 4.2.1
     records = tuple(_tlsa_records(instance, host, port, scope, lenient=lenient))
-    sts = None if records else smtp_sts.demand(instance, host, scope, lenient=lenient)  # RFC 8461 2
+    sts = None if records else smtp_sts.demand(instance, host, scope, lenient=lenient, needed=needed)  # RFC 8461 2
     return TlsPolicy(
         allowed=not listed(options.hosts_avoid_tls, "hosts_avoid_tls", host, scope),
         required=listed(options.hosts_require_tls, "hosts_require_tls", host, scope),
         on_connect=host.smtps or protocol_of(options) in ("smtps", "submissions"),
         tlsa=records,
-        verified=message is not None and message.requiretls,
+        verified=verified,
         lenient=lenient,
         sts=sts,
     )

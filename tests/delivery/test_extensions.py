@@ -12,6 +12,8 @@ import pytest
 from angaros.delivery.options import DeliverOptions
 from angaros.model.extensions import Extensions
 from angaros.model.message import DSN_NOTIFY_NEVER, DSN_NOTIFY_SUCCESS, DSN_RET_FULL, Message
+from angaros.net.mta_sts import Policy
+from angaros.net.mta_sts_cache import Finding
 from tests.delivery.world import ME, Sink, World
 from tests.net.test_tls import Made
 from tests.policy import NOW
@@ -313,6 +315,17 @@ def test_mx_records_that_an_mta_sts_policy_proves(tmp_path: Path, made: Made, mo
             log = world.again(with_extensions(world, Extensions(requiretls=True)).id)
             assert any("=> x@dom.example" in line and " CV=sts" in line and " RTLS " in line for line in log), log
     assert bool(sink.messages) == good
+
+
+def test_requiretls_asks_for_the_policy_though_no_option_does(
+    tmp_path: Path, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = Finding("dom.example", Policy("enforce", ("server1.example.com",), 86400), "1")
+    monkeypatch.setattr("angaros.net.mta_sts_cache.find", lambda domain, scope: finding)
+    with secure(made) as sink:
+        world = World(tmp_path, BY_MX, trusting(made, sink), zones=ZONES)
+        log = world.again(with_extensions(world, Extensions(requiretls=True)).id)
+    assert any(line.startswith("=> x@dom.example") and " RTLS " in line for line in log), log
 
 
 def test_a_bounce_goes_on_to_a_host_without_requiretls(tmp_path: Path, made: Made) -> None:
