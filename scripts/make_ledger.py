@@ -88,7 +88,8 @@ def cli_known() -> list[str]:
     for row in rows("cli_options"):
         for spelling in row["name"].split(", "):
             for arguments in (
-                [{"-ex": "-ee"}.get(spelling, spelling)], [spelling, "1"], [spelling, "10HmaX-0005vi-00"], [spelling, "10HmaX-0005vi-00", "a@b"],
+                [{"-ex": "-ee"}.get(spelling, spelling)],
+                [spelling, "1"], [spelling, "10HmaX-0005vi-00"], [spelling, "10HmaX-0005vi-00", "a@b"],
                 [spelling, "q", "10HmaX-0005vi-00"], [f"{spelling}A=1"], [f"{spelling}p"],
             ):  # fmt: skip
                 try:

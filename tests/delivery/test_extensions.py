@@ -317,9 +317,7 @@ def test_mx_records_that_an_mta_sts_policy_proves(tmp_path: Path, made: Made, mo
     assert bool(sink.messages) == good
 
 
-def test_requiretls_asks_for_the_policy_though_no_option_does(
-    tmp_path: Path, made: Made, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_requiretls_asks_for_the_policy_without_options(tmp_path: Path, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     finding = Finding("dom.example", Policy("enforce", ("server1.example.com",), 86400), "1")
     monkeypatch.setattr("angaros.net.mta_sts_cache.find", lambda domain, scope: finding)
     with secure(made) as sink:
