@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import ssl
@@ -84,9 +85,9 @@ class Place:
             except ProcessLookupError:
                 continue
             os.kill(pid, signal.SIGTERM)
-            import select
-
-            select.select([descriptor], [], [], PATIENCE)
+            ended = select.poll()
+            ended.register(descriptor, select.POLLIN)
+            ended.poll(PATIENCE * 1000)
             os.close(descriptor)
         for process in self.processes:
             process.wait(PATIENCE)
