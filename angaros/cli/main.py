@@ -26,7 +26,7 @@ def run(program: str, arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return EX_FAIL
     if call.mode == "help":
-        return showshow_help()
+        return show_help()
     from angaros.cli.context import Context, open_context
     from angaros.model.errors import ConfigError, PanicError
 
@@ -72,7 +72,7 @@ def arguments_line(words: Sequence[str]) -> str:
     return f"cwd={directory} {len(words)} args: {' '.join(shown)}"
 
 
-def showshow_help() -> int:
+def show_help() -> int:
     """What Exim says to who does not say what to do."""
     print(
         "Exim is a Mail Transfer Agent. It is normally called by Mail User Agents,\n"
