@@ -502,7 +502,19 @@ def parse(program: str, arguments: list[str]) -> Invocation:
     call.arguments = call.arguments or rest
     if call.log_text is not None and not call.mode:
         call.mode = "z"
+    if _incompatible(call):
+        raise UsageError("exim: incompatible command-line options or arguments")
     return call
+
+
+def _incompatible(call: Invocation) -> bool:
+    """A daemon, a queue run or a local SMTP session beside a message on standard input, as observed with Exim."""
+    smtp = call.mode in ("bs", "bS")
+    if call.listen:
+        return smtp or call.extract_recipients or call.sender is not None or bool(call.arguments)
+    if smtp:
+        return call.extract_recipients
+    return call.mode in ("q", "bi") and bool(call.arguments)
 
 
 def _parse_one(call: Invocation, argument: str, rest: Arguments) -> None:

@@ -114,7 +114,7 @@ def log_arrival(reception: Reception, facts: Facts) -> None:
     )
     _count(services, message, arrival)
     line, received = arrival_lines(message, arrival, log)
-    log.write(line, message_id=message.id)
+    log.write(line, message_id=message.id, echo=line.partition(" ")[0] + received.removeprefix("Received from"))
     if not reception.how.dry_run and services.config.main.message_logs:
         message_log = services.store.message_log(message.id, message.queue_name)
         message_log.append(received)
@@ -134,8 +134,11 @@ def _count(services: Services, message: Message, arrival: Arrival) -> None:
 
 
 def _message_id(value: str) -> str:
+    """The id, without its angle brackets; "" for what cannot be one. # RFC 5322 3.6.4"""
     text = value.strip()
-    return text[1:-1] if text.startswith("<") and text.endswith(">") else text
+    if text.startswith("<") and text.endswith(">"):
+        return text[1:-1]
+    return "" if " " in text else text
 
 
 def _subject(message: Message, services: Services) -> str:

@@ -52,6 +52,8 @@ class Batch:
         local = LocalMessage(self.services, self.submission, protocol=self.submission.claims.protocol or "local-bsmtp")
         local.session.smtp = local.session.batched = True
         local.message.sender_local = False
+        if self.submission.caller.trusted:
+            local.not_from_caller()
         local.session.sender_helo_name = self.helo
         return local
 

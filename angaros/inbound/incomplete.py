@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def log_incomplete(c: Conversation, why: str) -> None:
     """`incomplete transaction (RSET) from <sender> for recipients`; not for a new EHLO, a time-out, a drop, as in Exim."""
-    if not c.txn.sender_given:
+    if not c.txn.sender_given or not c.log.selected("smtp_incomplete_transaction"):
         return
     addresses = [recipient.address for recipient in c.message.recipients]
     recipients = concat([" for", *(part for address in addresses for part in (" ", address))]) if addresses else ""

@@ -291,7 +291,7 @@ class Reception:
         message.body_linecount = writer.linecount
         message.body_zerocount = writer.zerocount
         longest = max((len(part) for line in self.reader.lines for part in line.split("\n")), default=0)
-        message.max_received_linelength = max(longest, writer.max_line)
+        message.max_received_linelength = max(longest, len(self.reader.from_line.rstrip("\n")), writer.max_line)
         lines = sum(line.count("\n") for line in self.reader.lines)
         self.lines = lines + writer.linecount + (self.reader.blank_line is True)
         message.effects.caches["received_linecount"] = lines + writer.linecount + 1

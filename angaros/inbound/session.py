@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from angaros.model.session import Session
+from angaros.model.text import taint
 from angaros.smtp.grammar import is_ip_address
 
 if TYPE_CHECKING:
@@ -63,21 +64,23 @@ def local_session(services: Services, submission: Submission, *, smtp: bool, bel
 
 
 def apply_claims(session: Session, claims: Claims) -> None:
-    """-oMa and its company."""
+    """-oMa and its company. What they say is tainted, as what a client says."""
     if claims.host_address is not None:
-        session.sender_host_address, session.sender_host_port = address_and_port(claims.host_address)
+        address, session.sender_host_port = address_and_port(claims.host_address)
+        session.sender_host_address = taint(address)
         session.sender_host_unknown = False
     if claims.host_name is not None:
-        session.sender_host_name = claims.host_name
+        session.sender_host_name = taint(claims.host_name)
     if claims.interface is not None:
-        session.interface_address, session.interface_port = address_and_port(claims.interface)
+        address, session.interface_port = address_and_port(claims.interface)
+        session.interface_address = taint(address)
     if claims.ident is not None:
-        session.sender_ident = claims.ident
+        session.sender_ident = taint(claims.ident)
     if claims.protocol is not None:
-        session.protocol = claims.protocol
+        session.protocol = taint(claims.protocol)
     if claims.host_authenticated is not None:
-        session.sender_host_authenticated = claims.host_authenticated
+        session.sender_host_authenticated = taint(claims.host_authenticated)
     if claims.authenticated_id is not None:
-        session.authenticated_id = claims.authenticated_id
+        session.authenticated_id = taint(claims.authenticated_id)
     if claims.authenticated_sender is not None:
-        session.authenticated_sender = claims.authenticated_sender
+        session.authenticated_sender = taint(claims.authenticated_sender)

@@ -30,7 +30,7 @@ from angaros.model.extensions import Extensions
 from angaros.model.message import Message, Recipient
 from angaros.model.outcome import Outcome, Verdict
 from angaros.model.scope import Scope
-from angaros.model.text import concat
+from angaros.model.text import concat, taint
 
 if TYPE_CHECKING:
     from angaros.model.interfaces import Services, Stream
@@ -49,7 +49,7 @@ class LocalMessage:
         self.session = session or local_session(services, options, smtp=False)
         if protocol:
             self.session.protocol = protocol
-        message = self.message = Message(session=self.session, local=not self.session.sender_host_address)
+        message = self.message = Message(session=self.session, local=True)
         message.sender_local = not self.session.sender_host_address
         message.dont_deliver = options.dont_deliver
         message.queue_name = options.queue_name
@@ -77,9 +77,18 @@ class LocalMessage:
             if may_set_sender(address, options, self.scope):
                 message.sender_address = message.raw_sender = address
                 message.sender_set_untrusted = not options.caller.trusted
+                if options.caller.trusted:
+                    self.not_from_caller()
                 return ""
         message.sender_address = message.raw_sender = own_address(self.services, options)
         return ""
+
+    def not_from_caller(self) -> None:
+        """A trusted caller named another sender: what stands in the spool is not the caller's own, but what was claimed."""
+        claims, session = self.options.claims, self.session
+        self.message.local = False
+        session.authenticated_id = taint(claims.authenticated_id or "")
+        session.authenticated_sender = taint(claims.authenticated_sender or "")
 
     def set_recipients(self, text: bytes | None = None) -> Fault | None:
         """From the arguments of the command line."""
@@ -93,6 +102,7 @@ class LocalMessage:
                 self.scope, {address for address, _ in found} if removes else set(), not options.unqualified
             )
             if removes:
+                self.message.non_recipients = {address for address, _ in found}
                 found = []
         self.message.recipients = [Recipient(address) for address, _ in found]
         self.given = [written for _, written in found]
@@ -149,8 +159,11 @@ class LocalMessage:
         scope.numeric = match
         address, error = parse_sender(scope.expand(self.main.uucp_from_sender), self.services)
         if not error and may_set_sender(address, self.options, self.scope):
-            self.message.sender_address = self.message.raw_sender = address
+            self.message.sender_address = address
             self.message.sender_set_untrusted = not self.options.caller.trusted
+            if self.options.caller.trusted:
+                self.message.local = False
+                self.session.authenticated_sender = taint(self.options.claims.authenticated_sender or "")
 
     # Policy and the end.
 

@@ -214,6 +214,7 @@ class LogWriter:
         panic: bool = False,
         headers: Sequence[Header] = (),
         envelope: Message | None = None,
+        echo: str = "",
     ) -> None:
         """Write one entry (see the interface)."""
         modes = self.modes
@@ -223,7 +224,7 @@ class LogWriter:
             names += [name for name, on in (("MAIN", main), ("REJECT", reject), ("PANIC", panic)) if on]
             if panic and modes.debug.on_panic:
                 modes.debug.trigger()
-            modes.debug.raw(f"LOG: {' '.join(names)}\n  {text}\n")
+            modes.debug.raw(f"LOG: {' '.join(names)}\n  {one_entry(echo) if echo else text}\n")
         if selector and selector not in self._selectors:
             main = False
             if not (reject or panic):

@@ -270,7 +270,7 @@ def _after(reader: _Reader) -> str:
     """Exim shows at most 32 octets of what should not be there."""
     text = reader.text
     begin = _SPACE.match(text).end()  # type: ignore[union-attr]
-    rest = text[reader.pos : reader.pos + 32].removesuffix("\n")  # the end of a header line
+    rest = text.removesuffix("\n")[reader.pos : reader.pos + 32]  # without the end of a header line
     return f"malformed address: {rest} may not follow {text[begin : reader.pos]}"
 
 

@@ -213,9 +213,10 @@ class Log(Protocol):
         panic: bool = False,
         headers: Sequence[Header] = (),
         envelope: Message | None = None,
+        echo: str = "",
     ) -> None:
         """Write one entry. `selector`: log selector that must be on (e.g. `retry_defer`), "" always. `reject` with
-        `envelope`/`headers` adds Exim's envelope and header lines to the reject log."""
+        `envelope`/`headers` adds Exim's envelope and header lines to the reject log. `echo`: what -v shows in place of `text`."""
         ...
 
     def selected(self, selector: str) -> bool:

@@ -26,6 +26,10 @@ def _item(name: str, value: str) -> str:
     return f"{_lead(value)}{name} {value}\n"
 
 
+def _endpoint(name: str, address: str, port: int) -> str:
+    return f"{_lead(address)}{name} [{address}]:{port}\n"
+
+
 def _lead(value: str) -> str:
     if type(value) is Tainted:
         return f"--({value.quoter})" if value.quoter else "--"
@@ -77,7 +81,7 @@ def _write_peer(message: Message, primary_hostname: str, out: list[str]) -> None
     if session.sender_helo_name:
         out.append(_item("helo_name", session.sender_helo_name))
     if session.sender_host_address:
-        out.append(f"-host_address [{session.sender_host_address}]:{session.sender_host_port}\n")
+        out.append(_endpoint("host_address", session.sender_host_address, session.sender_host_port))
         if session.sender_host_name:
             out.append(_item("host_name", session.sender_host_name))
     if session.sender_host_authenticated:
@@ -86,7 +90,7 @@ def _write_peer(message: Message, primary_hostname: str, out: list[str]) -> None
         if pubname:
             out.append(_item("host_auth_pubname", pubname))
     if session.interface_address:
-        out.append(f"-interface_address [{session.interface_address}]:{session.interface_port}\n")
+        out.append(_endpoint("interface_address", session.interface_address, session.interface_port))
     if session.active_hostname and session.active_hostname != primary_hostname:
         out.append(_item("active_hostname", session.active_hostname))
     if session.sender_ident:
@@ -103,7 +107,7 @@ _FLAGS: tuple[tuple[str, Callable[[Message], bool]], ...] = (
     ("N", lambda m: m.dont_deliver),
     ("host_lookup_deferred", lambda m: m.session.host_lookup_deferred),
     ("host_lookup_failed", lambda m: m.session.host_lookup_failed),
-    ("local", lambda m: m.local or m.sender_local),
+    ("local", lambda m: m.local),
     ("localerror", lambda m: m.local_error_message),
     ("manual_thaw", lambda m: m.manually_thawed),
     ("sender_set_untrusted", lambda m: m.sender_set_untrusted),
