@@ -306,6 +306,8 @@ class LogWriter:
             self.modes.debug.raw(line)
         if settings.path.syslog and (not copied or settings.syslog_duplication):
             self._syslog.write("panic", self._for_syslog(line))
+        if settings.json_path:
+            self._put_json("panic", line)
         if not settings.path.template:
             return
         try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import smtplib
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from tests.peers.scenario_debian import SITE
 from tests.peers.servers import Angaros
-from tests.peers.world import Node, sh, wait_for, world
+from tests.peers.world import BIN, Node, sh, wait_for, world
 
 GOOD, MUTE, DEAD = 950, 25, 25
 MANY = 20
@@ -191,6 +192,11 @@ def others(server: Angaros, accepted: bool) -> None:
     assert all(process.poll() is None for process in server.node.processes), "not at the others any more"
     if accepted:
         sender.join(PATIENCE)
+        told = sh(str(BIN / "exiwhat"), "-C", str(server.conf))
+        assert re.search(r"daemon\(4\.99\S*\): .*-q1h.*listening", told), told
+        assert 0 < len(re.findall(r"delivering \S+-\S+-\S+\n", told)) <= (DEAD + MUTE) * MANY, told
+        waiting = server.exim("-be", "$queue_size").strip()
+        assert waiting == server.exim("-bpc").strip() == str((DEAD + MUTE) * MANY)
     sink.let_greet()
     wait_for(lambda: sink.mute() == MUTE * MANY, PATIENCE, lambda: f"the mute hosts: {sink.mute()}\n{server.logs()}")
     wait_for(lambda: server.queue_count() == DEAD * MANY, PATIENCE, "what is left for the dead hosts")
