@@ -25,6 +25,7 @@ class Half(Worker):
 
     def __init__(self, path: str) -> None:
         self.now = 0.0
+        self.services: Any = SimpleNamespace(hooks=SimpleNamespace(queue_size=None))
         self.begun: list[Callable[[], None]] = []
         self.delivered: list[tuple[str, str]] = []
         self.place: Any = SimpleNamespace(
