@@ -65,7 +65,7 @@ class Signing:
     def plan(self) -> Plan:
         """All signatures that the options ask for; none when one of them cannot be made. Raises SigningDeferred."""
         strict_scope = self.scope
-        found: dict[tuple[str, str], Request] = {}
+        found: list[Request] = []
         try:
             for domain in self._list("dkim_domain", self.scope):
                 scope = strict_scope = self.scope.child(dkim_domain=domain.lower())
@@ -73,13 +73,13 @@ class Signing:
                     scope = strict_scope = self.scope.child(dkim_domain=domain.lower(), dkim_selector=selector)
                     request = self._request(domain.lower(), selector, scope)
                     if request is not None:
-                        found.setdefault((request.domain, selector), request)
+                        found.append(request)
         except SigningFailed as failure:
             if not self._strict(strict_scope):
                 return Plan([])
             self.scope.log("DKIM: message could not be signed, and dkim_strict is set. Deferring message delivery.")
             raise SigningDeferred(*failure.args) from None
-        return Plan(list(found.values()))
+        return Plan(found)
 
     def _list(self, name: str, scope: Scope) -> list[str]:
         return [item for item in split_list(self._expanded(name, scope)) if item]
