@@ -201,7 +201,7 @@ def main() -> None:
         f"In all {built} of {total} rows are built. What is missing is named here, and a configuration that sets a missing option"
     )
     print("is told so when it is read.\n")
-    print("Not built as a whole: TCP Fast Open. Facilities that were experimental in Exim: the last section.\n")
+    print("Facilities that were experimental in Exim: the last section.\n")
     for _, _, lines in sections:
         print("\n".join(lines))
 
