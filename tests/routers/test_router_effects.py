@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from angaros.model.scope import Scope
 from angaros.routers.address import new_delivery
 from angaros.routers.chain import route
 from angaros.routers.outcome import Mode, RouteOutcome
-from tests.delivery.world import ME, World
+from tests.delivery.world import ME, Sink, World
+from tests.mailauth.zones import Zones
 
 UID, GID = os.geteuid(), os.getegid()
 
@@ -199,3 +201,140 @@ def test_rewrite_and_qualify_preserve_the_right_things(tmp_path: Path) -> None:
     assert children("data = joe\n  qualify_preserve_domain") == ["joe@dom"]
     assert children("data = joe\n  qualify_domain = q.dom") == ["joe@q.dom"]
     assert children("data = joe") == ["joe@here.example"]
+
+
+# --- What -bt does not show -----------------------------------------------------------------------------------------------
+
+PLAIN = "t:\n  driver = appendfile\n  file = /dev/null\ns:\n  driver = smtp\n"
+
+
+def route_one(world: World, address: str) -> RouteOutcome:
+    message = world.accept([address])
+    return route(new_delivery(address), Scope(world.services, message.session, message), Mode.DELIVER)
+
+
+def test_debug_print_is_shown(tmp_path: Path) -> None:
+    world = World(tmp_path, "r:\n  driver = accept\n  transport = t\n  debug_print = at $local_part\n", PLAIN)
+    shown: list[str] = []
+    world.log.debugging = lambda *_, **__: True  # type: ignore[method-assign]
+    world.log.debug = lambda selector, text, **_: shown.append(text)  # type: ignore[method-assign]
+    route_one(world, "x@dom")
+    assert "at x" in shown
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "wanted"),
+    [
+        ("dnssec_request_domains = *", "dnssec", True),
+        ("dnssec_request_domains = !*", "dnssec", False),
+        ("qualify_single", "qualify_single", True),
+        ("no_qualify_single", "qualify_single", False),
+        ("search_parents", "search_parents", True),
+        ("no_search_parents", "search_parents", False),
+    ],
+)
+def test_what_the_resolver_is_asked_for(option: str, name: str, wanted: bool, tmp_path: Path) -> None:
+    world = World(tmp_path, f"r:\n  driver = dnslookup\n  transport = s\n  {option}\n", PLAIN)
+    asked: list[dict[str, Any]] = []
+    zones = world.services.dns
+
+    def query(owner: str, kind: str, **options: Any) -> Any:
+        asked.append(options)
+        return Zones.query(zones, owner, kind, **options)  # type: ignore[arg-type]
+
+    zones.query = query  # type: ignore[method-assign]
+    route_one(world, "x@dom")
+    assert bool(asked[0].get(name)) == wanted
+
+
+@pytest.mark.parametrize(("option", "key"), [("retry_use_local_part", "R:x@dom"), ("no_retry_use_local_part", "R:dom")])
+def test_retry_key_of_a_router(option: str, key: str, tmp_path: Path) -> None:
+    world = World(tmp_path, f"r:\n  driver = redirect\n  allow_defer\n  data = :defer: later\n  {option}\n", PLAIN)
+    world.deliver("x@dom")
+    other = {"R:x@dom": "R:dom", "R:dom": "R:x@dom"}[key]
+    assert world.services.hints.get("retry", key) is not None
+    assert world.services.hints.get("retry", other) is None
+
+
+@pytest.mark.parametrize(("option", "order"), [("ipv4_prefer = yes", "46"), ("ipv4_prefer = no", "64")])
+def test_ipv4_first(option: str, order: str, tmp_path: Path) -> None:
+    zones: dict[str, list[Any]] = {"h.dom": [{"A": "198.51.100.1"}, {"AAAA": "2001:db8::1"}]}
+    text = f"r:\n  driver = dnslookup\n  transport = s\n  {option}\n"
+    world = World(tmp_path, text, PLAIN, zones=zones, main="disable_ipv6 = no")
+    [delivery] = route_one(world, "x@h.dom").routed
+    assert "".join("6" if ":" in host.address else "4" for host in delivery.hosts) == order
+
+
+@pytest.mark.parametrize(("option", "wanted"), [("rewrite_headers", "x@wide.extra.dom"), ("no_rewrite_headers", "x@wide")])
+def test_widened_names_in_header_lines(option: str, wanted: str, tmp_path: Path) -> None:
+    zones: dict[str, list[Any]] = {"wide.extra.dom": [{"A": "127.0.0.1"}]}
+    with Sink() as sink:
+        text = f"r:\n  driver = dnslookup\n  transport = s\n  widen_domains = extra.dom\n  self = send\n  {option}\n"
+        world = World(tmp_path, text, f"s:\n  driver = smtp\n  port = {sink.port}\n", zones=zones)
+        world.deliver("x@wide", text="To: x@wide\n\nbody\n")
+    assert f"\nTo: {wanted}\n" in f"\n{sink.messages[0]}"
+
+
+@pytest.mark.parametrize(("option", "asked"), [("same_domain_copy_routing", 1), ("no_same_domain_copy_routing", 2)])
+@pytest.mark.parametrize("driver", ["dnslookup", "manualroute\n  route_list = * a.dom"])
+def test_one_routing_for_a_domain(driver: str, option: str, asked: int, tmp_path: Path) -> None:
+    zones: dict[str, list[Any]] = {"a.dom": [{"A": "127.0.0.1"}]}
+    with Sink() as sink:
+        text = f"r:\n  driver = {driver}\n  transport = s\n  self = send\n  {option}\n"
+        world = World(tmp_path, text, f"s:\n  driver = smtp\n  port = {sink.port}\n", zones=zones)
+        world.deliver("x@a.dom", "y@a.dom")
+    assert [kind for _, kind in world.services.dns.asked].count("A") == asked  # type: ignore[attr-defined]
+    assert len(sink.messages) == 1
+
+
+class Drawn:
+    """The first host draws a high number."""
+
+    def __init__(self) -> None:
+        self.numbers = cycle((900, 100))
+
+    def below(self, limit: int) -> int:
+        return next(self.numbers)
+
+
+@pytest.mark.parametrize(("option", "order"), [("hosts_randomize", "ba"), ("no_hosts_randomize", "ab")])
+def test_hosts_in_random_order(option: str, order: str, tmp_path: Path) -> None:
+    zones: dict[str, list[Any]] = {"a.dom": [{"A": "198.51.100.1"}], "b.dom": [{"A": "198.51.100.2"}]}
+    text = f"r:\n  driver = manualroute\n  route_list = * a.dom:b.dom\n  transport = s\n  {option}\n"
+    world = World(tmp_path, text, PLAIN, zones=zones)
+    world.services.random = Drawn()  # type: ignore[assignment]
+    [delivery] = route_one(world, "x@dom").routed
+    assert "".join(host.name[0] for host in delivery.hosts) == order
+
+
+@pytest.mark.parametrize(("option", "text"), [("no_forbid_smtp_code", "551 5.1.6 gone"), ("forbid_smtp_code", "gone")])
+def test_smtp_codes_of_a_redirection(option: str, text: str, tmp_path: Path) -> None:
+    world = World(tmp_path, f"r:\n  driver = redirect\n  allow_fail\n  data = :fail: 551 5.1.6 gone\n  {option}\n", PLAIN)
+    delivery = new_delivery("x@dom")
+    message = world.accept(["x@dom"])
+    route(delivery, Scope(world.services, message.session, message), Mode.DELIVER)
+    assert delivery.user_message == text
+
+
+@pytest.mark.parametrize(("option", "router"), [("ignore_eacces", "l"), ("no_ignore_eacces", "")])
+def test_a_file_that_may_not_be_read(option: str, router: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "f").write_text("a@h\n")
+    real = os.open
+
+    def refuse(path: Any, *rest: Any, **more: Any) -> int:
+        if str(path).endswith("/f"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *rest, **more)
+
+    text = f"r:\n  driver = redirect\n  file = {tmp_path}/f\n  {option}\nl:\n  driver = accept\n  transport = t\n"
+    world = World(tmp_path, text, PLAIN)
+    message = world.accept(["x@dom"])
+    monkeypatch.setattr(os, "open", refuse)
+    outcome = route(new_delivery("x@dom"), Scope(world.services, message.session, message), Mode.DELIVER)
+    monkeypatch.undo()
+    assert [one.router for one in outcome.routed] == ([router] if router else [])
+
+
+def test_brightmail_options_have_tests() -> None:
+    text = (Path(__file__).parents[1] / "scan" / "test_brightmail.py").read_text()
+    assert all(f"bmi_{name}" in text for name in ("deliver_alternate", "deliver_default", "dont_deliver", "rule"))
