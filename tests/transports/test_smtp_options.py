@@ -5,8 +5,9 @@ TLS, DANE, OCSP, authentication and DKIM have tests of their own; `ELSEWHERE` sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,10 @@ ROWS = {
     "authenticated_sender": Row(
         "authenticated_sender = me@h\n  authenticated_sender_force", command("MAIL FROM:<joe@author.example> AUTH=me@h")
     ),
-    "authenticated_sender_force": Row("authenticated_sender = me@h", command("MAIL FROM:<joe@author.example>")),
+    "authenticated_sender_force": Row(
+        "authenticated_sender = me@h\n  authenticated_sender_force", command("MAIL FROM:<joe@author.example> AUTH=me@h")
+    ),
+    "authenticated_sender_force not": Row("authenticated_sender = me@h", command("MAIL FROM:<joe@author.example>")),
     "command_timeout": Row("command_timeout = 3s", says("=> x@dom")),
     "connect_timeout": Row("connect_timeout = 3s", says("=> x@dom")),
     "connection_max_messages": Row(
@@ -127,7 +131,7 @@ ROWS = {
     "protocol": Row("protocol = LMTP", command("LHLO mx.example")),
     "retry_include_ip_address": Row("no_retry_include_ip_address", says("421"), replies={"CONNECT": "421 no"}),
     "serialize_hosts": Row("serialize_hosts = *", says("=> x@dom")),
-    "size_addition": Row("size_addition = 1000", lambda sink, log: any("SIZE=1" in one for one in sink.commands), ehlo=("SIZE",)),
+    "size_addition": Row("size_addition = 7000", lambda sink, log: any("SIZE=7" in one for one in sink.commands), ehlo=("SIZE",)),
     "size_addition off": Row("size_addition = -1", command("MAIL FROM:<joe@author.example>"), ehlo=("SIZE",)),
     "socks_proxy": Row("socks_proxy = 127.0.0.1 port=1", says("== x@dom")),
     "utf8_downconvert": Row("utf8_downconvert = 1", says("=> x@dom"), ehlo=("SMTPUTF8",)),
@@ -172,14 +176,52 @@ _SIGNING = ("dkim_", "arc_")
 """tests/mailauth"""
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_option(name: str, tmp_path: Path) -> None:
-    row = ROWS[name]
+def played(row: Row, tmp_path: Path) -> tuple[Any, object]:
+    """Whether what should happen did, and what happened."""
     with Sink(row.replies, ehlo=row.ehlo) as sink:
         transport = f"t:\n  driver = smtp\n  port = {sink.port}\n  {row.lines}\n"
         world = World(tmp_path, row.router, transport, main=row.main, zones=row.zones)
         log = "\n".join(world.deliver(*row.recipients, text=row.text))
-    assert row.check(sink, log), (log, sink.commands)
+    return row.check(sink, log), (log, sink.commands)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_option(name: str, tmp_path: Path) -> None:
+    good, seen = played(ROWS[name], tmp_path)
+    assert good, seen
+
+
+EFFECTS = "tests/transports/test_smtp_effects.py"
+SEEN_ELSEWHERE = {
+    name: f"{EFFECTS}::{test}"
+    for test, names in {
+        "test_how_long_is_waited": "command_timeout connect_timeout data_timeout final_timeout",
+        "test_options_of_the_socket": "dscp interface keepalive",
+        "test_after_the_cutoff": "delay_after_cutoff",
+        "test_what_the_resolver_is_asked_for": "dns_qualify_single dns_search_parents dnssec_request_domains",
+        "test_names_of_the_system": "gethostbyname",
+        "test_no_pipelining": "hosts_avoid_pipelining",
+        "test_hosts_in_random_order": "hosts_randomize",
+        "test_keys_of_retry_records": "address_retry_include_sender retry_include_ip_address",
+        "test_one_connection_at_a_time": "serialize_hosts",
+        "test_addresses_in_ascii": "utf8_downconvert",
+        "test_ports": "port",
+    }.items()
+    for name in names.split()
+}
+
+
+@pytest.mark.parametrize("option", sorted({name.split()[0] for name in ROWS}))
+def test_without_the_option_another_thing_happens(option: str, tmp_path: Path) -> None:
+    if option in SEEN_ELSEWHERE:
+        file, test = SEEN_ELSEWHERE[option].split("::")
+        assert f"def {test}(" in (Path(__file__).parents[2] / file).read_text()
+        return
+    for name, row in ROWS.items():
+        lines = re.sub(rf"(?m)^ *(no_|not_)?{option}( *=.*)?$", "", row.lines)
+        if name.split()[0] == option and lines != row.lines and not played(replace(row, lines=lines), tmp_path)[0]:
+            return
+    pytest.fail(f"no row shows what {option} does")
 
 
 def test_each_option_has_a_row() -> None:
