@@ -137,41 +137,34 @@ ROWS = {
     "utf8_downconvert": Row("utf8_downconvert = 1", says("=> x@dom"), ehlo=("SMTPUTF8",)),
 }
 
+_TLS = "tests/transports/test_smtp_tls_options.py"
 ELSEWHERE = {
-    **dict.fromkeys(("hosts_require_auth", "hosts_try_auth"), "tests/auths"),
-    "hosts_try_fastopen": "tests/transports/test_smtp_early.py",
-    **dict.fromkeys(
-        (
-            "dane_require_tls_ciphers",
-            "hosts_avoid_tls",
-            "hosts_nopass_tls",
-            "hosts_request_ocsp",
-            "hosts_require_alpn",
-            "hosts_require_dane",
-            "hosts_require_mta_sts",
-            "hosts_require_ocsp",
-            "hosts_require_tls",
-            "hosts_try_dane",
-            "hosts_try_mta_sts",
-            "hosts_verify_avoid_tls",
-            "tls_alpn",
-            "tls_certificate",
-            "tls_crl",
-            "tls_privatekey",
-            "tls_require_ciphers",
-            "tls_resumption_hosts",
-            "tls_sni",
-            "tls_tempfail_tryclear",
-            "tls_try_verify_hosts",
-            "tls_verify_cert_hostnames",
-            "tls_verify_certificates",
-            "tls_verify_hosts",
-            "host_name_extract",
-            "hosts_pipe_connect",
-        ),
-        "tests/net/test_tls.py, conformance 2100-OpenSSL, 4050-pipe-conn, 5800-DANE",
-    ),
+    name: where
+    for where, names in {
+        f"{_TLS}::test_option": "hosts_avoid_tls hosts_require_alpn hosts_require_ocsp hosts_require_tls tls_alpn "
+        "tls_certificate tls_crl tls_privatekey tls_require_ciphers tls_tempfail_tryclear tls_try_verify_hosts tls_verify_cert_hostnames "
+        "tls_verify_certificates tls_verify_hosts",
+        f"{_TLS}::test_what_the_handshake_is_made_of": "dane_require_tls_ciphers hosts_request_ocsp tls_resumption_hosts",
+        f"{_TLS}::test_a_session_with_tls_may_have_to_end": "hosts_nopass_tls",
+        f"{_TLS}::test_callouts_in_the_clear": "hosts_verify_avoid_tls",
+        f"{_TLS}::test_sni": "tls_sni",
+        f"{_TLS}::test_the_name_of_a_farm_for_resumption": "host_name_extract",
+        f"{_TLS}::test_authentication_is_tried": "hosts_require_auth hosts_try_auth",
+        "tests/transports/test_dane_table.py::test_every_record": "hosts_require_dane hosts_try_dane",
+        "tests/transports/test_sts_table.py::test_every_combination": "hosts_require_mta_sts hosts_try_mta_sts",
+        "tests/transports/test_smtp_early.py::test_when_it_is_used": "hosts_pipe_connect",
+        "tests/transports/test_smtp_early.py::test_hosts_try_fastopen": "hosts_try_fastopen",
+    }.items()
+    for name in names.split()
 }
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_is_elsewhere_is_there(name: str) -> None:
+    file, test = ELSEWHERE[name].split("::")
+    assert f"def {test}" in (Path(__file__).parents[2] / file).read_text()
+
+
 _SIGNING = ("dkim_", "arc_")
 """tests/mailauth"""
 
