@@ -142,8 +142,8 @@ ELSEWHERE = {
     name: where
     for where, names in {
         f"{_TLS}::test_option": "hosts_avoid_tls hosts_require_alpn hosts_require_ocsp hosts_require_tls tls_alpn "
-        "tls_certificate tls_crl tls_privatekey tls_require_ciphers tls_tempfail_tryclear tls_try_verify_hosts tls_verify_cert_hostnames "
-        "tls_verify_certificates tls_verify_hosts",
+        "tls_certificate tls_crl tls_privatekey tls_require_ciphers tls_tempfail_tryclear tls_try_verify_hosts "
+        "tls_verify_cert_hostnames tls_verify_certificates tls_verify_hosts",
         f"{_TLS}::test_what_the_handshake_is_made_of": "dane_require_tls_ciphers hosts_request_ocsp tls_resumption_hosts",
         f"{_TLS}::test_a_session_with_tls_may_have_to_end": "hosts_nopass_tls",
         f"{_TLS}::test_callouts_in_the_clear": "hosts_verify_avoid_tls",
