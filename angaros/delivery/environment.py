@@ -69,6 +69,18 @@ def set_return_path(attempt: Attempt, instance: Any, delivery: Delivery, scope: 
         raise EnvironmentFault(fault, Why.EXPAND_FAIL, panic=True) from error
 
 
+def show_debug_print(instance: Any, scope: Scope) -> None:
+    """`debug_print` of a transport, for who watches. Exim spec 24"""
+    text, log = instance.options.debug_print, scope.services.log
+    if text is None or not log.debugging("v"):
+        return
+    try:
+        shown = scope.expand(text)
+    except ExpansionError as error:
+        shown = f'failed to expand debug_output "{text}": {error}'
+    log.debug("v", shown.rstrip("\n"))
+
+
 def _directory(instance: Any, scope: Scope, what: str, own: str | None, given: str | None, expanded: bool) -> str | None:
     """Home or current directory: the transport's, else the router's."""
     raw = own if own is not None else given

@@ -11,7 +11,7 @@ from typing import Any
 from angaros.delivery import parallel, retrying, shadow
 from angaros.delivery.attempt import Attempt
 from angaros.delivery.batches import take_batch
-from angaros.delivery.environment import EnvironmentFault, prepare
+from angaros.delivery.environment import EnvironmentFault, prepare, show_debug_print
 from angaros.delivery.settle import settle
 from angaros.delivery.size import size_fault
 from angaros.model.delivery import Delivery, DeliveryResult
@@ -63,6 +63,7 @@ def _results(attempt: Attempt, instance: Any, batch: list[Delivery]) -> list[Del
         if fault.panic:
             attempt.log(str(fault), panic=True)
         return [DeliveryResult(fault.status, message=str(fault), basic_errno=fault.errno) for _ in batch]
+    show_debug_print(instance, scope)
     refusal = size_fault(attempt, instance, scope)
     if refusal is not None:
         return [replace(refusal, detail={"no_retry": True}) for _ in batch]

@@ -7,7 +7,7 @@ from typing import Any
 from angaros.delivery import parallel
 from angaros.delivery.attempt import Attempt
 from angaros.delivery.batches import depends, same_envelope
-from angaros.delivery.environment import EnvironmentFault, set_return_path, transport_scope
+from angaros.delivery.environment import EnvironmentFault, set_return_path, show_debug_print, transport_scope
 from angaros.delivery.settle import quiet, settle
 from angaros.delivery.size import size_fault
 from angaros.hints.wait import note_waiting
@@ -228,6 +228,7 @@ def _results(attempt: Attempt, instance: Any, group: list[Delivery]) -> list[Del
     except EnvironmentFault as fault:
         text = str(fault).replace(f" in {instance.name} transport:", ":")
         return [DeliveryResult("panic", message=text, basic_errno=Why.UNKNOWN) for _ in group]
+    show_debug_print(instance, scope)
     refusal = size_fault(attempt, instance, scope)
     if refusal is not None:
         return [DeliveryResult(refusal.status, message=refusal.message, basic_errno=refusal.basic_errno) for _ in group]
