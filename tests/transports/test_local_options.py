@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from angaros.config import transport_options
 from angaros.config.missing import MISSING, NO_EFFECT
+from angaros.model.errors import AngarosError
 from tests.delivery.world import ME, Sink, World
 
 ROUTER = "r:\n  driver = accept\n  transport = t\n"
@@ -122,13 +124,13 @@ APPENDFILE = {
     ),
     "check_group": Row(f"{FILE}\n  check_group\n  group = {os.getegid()}", has("last")),
     "check_owner": Row(f"{FILE}\n  no_check_owner", has("last")),
-    "check_string": Row(f'{FILE}\n  check_string = "From "\n  escape_string = ">From "', has("\n>From here")),
+    "check_string": Row(f'{FILE}\n  check_string = "last"\n  escape_string = "at last"', has("\nat last\n")),
     "escape_string": Row(f'{FILE}\n  check_string = "."\n  escape_string = ".."', has("..dot", "\nFrom here")),
     "create_directory": Row(
         "driver = appendfile\n  file = {dir}/new/box\n  no_create_directory", says("No such file or directory")
     ),
     "create_file": Row(
-        "driver = appendfile\n  file = /tmp/other-box\n  create_file = inhome\n  home_directory = {dir}",
+        "driver = appendfile\n  file = {dir}/../other-box\n  create_file = inhome\n  home_directory = {dir}",
         says("creation outside the home directory is not permitted"),
     ),
     "directory": Row(
@@ -252,7 +254,7 @@ PIPES = {
     "path": Row("driver = pipe\n  command = true\n  path = /bin:/usr/bin", says("=> x")),
     "pipe_as_creator": Row(f"{SAVE}\n  pipe_as_creator", has("last")),
     "restrict_to_path": Row("driver = pipe\n  restrict_to_path", says('"/" found in "/bin/cat"'), routers=VIA),
-    "return_fail_output": Row(f"{PIPE}/bin/sh -c 'echo why; exit 3'\n  return_fail_output", says("sent:")),
+    "return_fail_output": Row(f"{PIPE}/bin/sh -c 'expr 4710 + 1; exit 3'\n  return_fail_output", says("4711")),
     "return_output": Row(f"{PIPE}/bin/echo said\n  return_output", says("return message generated")),
     "temp_errors": Row(f"{PIPE}/bin/sh -c 'exit 9'\n  temp_errors = 9", says("== x@dom")),
     "timeout": Row(f"{PIPE}/bin/sleep 9\n  timeout = 1s", says("** x@dom")),
@@ -267,7 +269,7 @@ PIPES = {
 REPLY = "driver = autoreply\n  to = $sender_address\n  subject = back\n  text = hi"
 REPLIES = {
     "to": Row(REPLY, says("To: joe@author.example")),
-    "bcc": Row(f"{REPLY}\n  bcc = z@h", says("sent:")),
+    "bcc": Row(f"{REPLY}\n  bcc = z@h", says("'z@h'")),
     "cc": Row(f"{REPLY}\n  cc = z@h", says("Cc: z@h")),
     "file": Row(
         f"{REPLY}\n  file = {{dir}}/f", says("from file $tod_log"), prepare=lambda d: (d / "f").write_text("from file $tod_log\n")
@@ -305,9 +307,9 @@ TABLES = {"generic": GENERIC, "appendfile": APPENDFILE, "pipe": PIPES, "autorepl
 ROWS = [pytest.param(row, id=f"{table}-{name}") for table, rows in TABLES.items() for name, row in rows.items()]
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_option(row: Row, tmp_path: Path) -> None:
-    directory = tmp_path / "own"
+def played(row: Row, tmp_path: Path, name: str = "own") -> tuple[Any, str]:
+    """Whether what should happen did, and the log."""
+    directory = tmp_path / name
     directory.mkdir()
     row.prepare(directory)
     who = "" if "user = $" in row.lines or "group = $" in row.lines or "pipe_as_creator" in row.lines else ME
@@ -317,7 +319,54 @@ def test_option(row: Row, tmp_path: Path) -> None:
     main = "begin acl\nev:\n  accept logwrite = $event_name\n" if "{ev}" in row.lines else ""
     world = World(tmp_path, row.routers, transports, main=main)
     log = "\n".join(world.deliver(*row.recipients, text=row.text)) + "".join(f"\nsent:{text}" for text in world.sent)
-    assert row.check(directory, log), log
+    return row.check(directory, f"{log}\n{world.sent_to}"), log
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_option(row: Row, tmp_path: Path) -> None:
+    good, log = played(row, tmp_path)
+    assert good, log
+
+
+EFFECTS = "tests/transports/test_local_effects.py"
+SEEN_ELSEWHERE = {
+    name: f"{EFFECTS}::{test}"
+    for test, names in {
+        "test_what_the_performing_side_is_told": "allow_fifo check_group check_owner lock_fcntl_timeout lock_flock_timeout "
+        "lock_interval "
+        "lock_retries lockfile_mode maildir_quota_directory_regex maildir_retries max_output notify_comsat path quota_directory "
+        "quota_filecount quota_size_regex use_fcntl_lock use_flock_lock use_mbx_lock",
+        "test_initgroups": "initgroups",
+        "test_pipe_as_creator": "pipe_as_creator",
+        "test_debug_print_is_shown": "debug_print",
+        "test_affixes_of_recipients": "rcpt_include_affixes",
+        "test_retry_keys": "retry_use_local_part",
+        "test_never_mail": "never_mail",
+        "test_a_once_file_of_limited_size": "once_file_size",
+        "test_a_second_answer_after_some_days": "once_repeat",
+    }.items()
+    for name in names.split()
+}
+NOTHING_TO_SEE = {"use_classresources"}
+"""In NO_EFFECT."""
+OPTIONS = sorted({(table, name.split()[0]) for table, rows in TABLES.items() for name in rows})
+
+
+@pytest.mark.parametrize(("table", "option"), OPTIONS)
+def test_without_the_option_another_thing_happens(table: str, option: str, tmp_path: Path) -> None:
+    if option in SEEN_ELSEWHERE:
+        file, test = SEEN_ELSEWHERE[option].split("::")
+        assert f"def {test}(" in (Path(__file__).parents[2] / file).read_text()
+        return
+    for number, (name, row) in enumerate(TABLES[table].items()):
+        lines = re.sub(rf"(?m)^ *(no_|not_)?{option}( *=.*)?$", "", row.lines)
+        if name.split()[0] == option and lines != row.lines:
+            try:
+                if not played(replace(row, lines=lines), tmp_path, str(number))[0]:
+                    return
+            except (AngarosError, OSError, StopIteration):  # the configuration does not stand without it; no file came
+                return
+    assert option in NOTHING_TO_SEE, f"no row shows what {option} does"
 
 
 LMTP = {

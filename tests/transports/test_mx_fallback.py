@@ -6,6 +6,7 @@ or a host used that DANE or an enforced policy rules out.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import socket
 import ssl
@@ -26,6 +27,7 @@ from tests.transports.test_sts_table import ROUTER, keep_policy
 
 NEXT, FAIL, DANE, STS, TLS, CLEAR = "next", "fail", " CV=dane", " CV=sts", " X=TLS", ""
 """The next host; the address fails; delivered, with this in the log line (CLEAR: and no X=)."""
+TRIES = 20
 HOSTS = {"mx1.dom.example": "127.0.0.2", "mx2.dom.example": "127.0.0.3"}
 
 
@@ -132,7 +134,20 @@ class Domain:
         self.states = states
         self.sinks: dict[str, Sink] = {}
         self.port = 0
-        for name, state in states.items():
+        for tries_left in reversed(range(TRIES)):  # the port that one address gave may be taken on the other
+            with ExitStack() as trial:
+                try:
+                    self._open(trial, contexts)
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE or not tries_left:
+                        raise
+                    continue
+                stack.enter_context(trial.pop_all())
+                return
+
+    def _open(self, stack: ExitStack, contexts: dict[str, ssl.SSLContext]) -> None:
+        self.port = 0
+        for name, state in self.states.items():
             busy = state.server == "busy"
             sink = Sink(
                 {"STARTTLS": "454 not now"} if busy else None,
