@@ -61,8 +61,9 @@ def scan_message(scope: Scope) -> None:
 def _start(scope: Scope) -> Coprocess:
     from angaros.scan import brightmail_child
 
-    main = scope.services.config.main
-    argv = [sys.executable, "-I", brightmail_child.__file__, main.bmi_library or "", main.bmi_config_file or ""]
+    config = scope.services.config
+    given = [config.main.bmi_library or "", config.main.bmi_config_file or "", str(config.exim_uid), str(config.exim_gid)]
+    argv = [sys.executable, "-I", brightmail_child.__file__, *given]
     process = Coprocess(scope.services.waiter.open_command(argv), TIMEOUT)
     try:
         kind, text = process.receive()

@@ -1,8 +1,10 @@
 """The process that has Brightmail's library: loads it, hands it messages, answers frames (see `expand.coprocess`).
 
-`brightmail_child.py LIBRARY CONFIGURATION`. The interface of the library is that of docs/brightmail.md.
+`brightmail_child.py LIBRARY CONFIGURATION UID GID`. The interface of the library is that of docs/brightmail.md.
 
-Law: it imports nothing of ours and is run with `-I`: what the library breaks is broken here only.
+Laws:
+- It imports nothing of ours and is run with `-I`: what the library breaks is broken here only.
+- The library never has root's power: a command of root becomes the Exim user before it is loaded.
 """
 
 from __future__ import annotations
@@ -183,6 +185,11 @@ def serve(link: Link, library: Library) -> None:
 def main() -> None:
     """Load, then serve."""
     link = Link()
+    if os.geteuid() == 0:
+        uid, gid = int(sys.argv[3]), int(sys.argv[4])
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
     try:
         library = Library(sys.argv[1], sys.argv[2])
     except Problem as error:

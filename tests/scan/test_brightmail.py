@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from angaros.model.brightmail import BmiVerdict, read_verdicts, write_verdicts
 from angaros.model.errors import ConfigError
-from angaros.scan import brightmail
+from angaros.scan import brightmail, brightmail_child
 from tests.delivery.world import ME, World
 from tests.inbound.smtp_world import World as SmtpWorld
 
@@ -52,6 +56,17 @@ ACLS = "acl_not_smtp = accept control = bmi_run"
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library."""
     return build(tmp_path_factory.mktemp("bmi"))
+
+
+@pytest.fixture
+def public(built: Path) -> Iterator[Path]:
+    """A directory that every user may read, with the library and its configuration."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        (directory / "bmi.cfg").write_text("quarantine\n")
+        shutil.copy(built, directory)
+        yield directory
 
 
 def build(directory: Path, *flags: str) -> Path:
@@ -157,10 +172,9 @@ def test_a_library_that_does_not_start(tmp_path: Path, built: Path, how: str, wh
     assert len(w.log.panics) == 1 and w.log.panics[0].startswith("brightmail: ") and why in w.log.panics[0]
 
 
-def test_only_who_was_asked_for(tmp_path: Path, built: Path) -> None:
+def test_only_who_was_asked_for(tmp_path: Path, public: Path) -> None:
     """In the RCPT ACL the control is for that recipient."""
-    (tmp_path / "bmi.cfg").write_text("quarantine\n")
-    main = f"bmi_config_file = {tmp_path}/bmi.cfg\nbmi_library = {built}\nacl_smtp_rcpt = rcpt"
+    main = f"bmi_config_file = {public}/bmi.cfg\nbmi_library = {public}/shim.so\nacl_smtp_rcpt = rcpt"
     w = SmtpWorld(tmp_path, main=main, acl="rcpt:\n  accept local_parts = a : alt\n         control = bmi_run\n  accept\n")
     s = w.greeted()
     s.say("MAIL FROM:<s@far.test>", "RCPT TO:<a@here.test>", "RCPT TO:<no@here.test>", "RCPT TO:<alt@here.test>")
@@ -206,3 +220,15 @@ def test_item_of_the_spool() -> None:
     assert "\n" not in text and text.isascii()
     assert read_verdicts("nonsense;" + text + ";0 - - - - %%") == verdicts
     assert read_verdicts("") == {}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: becomes another user")
+def test_the_library_has_not_roots_power(public: Path) -> None:
+    argv = [sys.executable, "-I", brightmail_child.__file__, f"{public}/shim.so", f"{public}/bmi.cfg", "65534", "65534"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout.read(5) == b"R\0\0\0\0"
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.stdin.close()
+    assert "Uid:\t65534\t65534\t65534\t65534\n" in status and "Gid:\t65534\t65534\t65534\t65534\n" in status
+    assert "Groups:\t \n" in status
