@@ -78,7 +78,7 @@ def search(name: str, scope: Scope, query: HostQuery) -> HostSearch:
                 host.smtps = asked.lower().startswith(SMTP_TLS)
             return search
         fail_domains = query.srv_fail_domains if kind == "SRV" else query.mx_fail_domains
-        if answer.status in ("again", "fail") and not found.in_domain_list(name, fail_domains, scope):
+        if answer.status in ("again", "fail") and not scope.services.lists.match_domain(name.lower(), fail_domains, scope):
             return HostSearch(found.AGAIN, again_type=kind)
     if not query.addresses or (query.needs_mx is not None and query.needs_mx()):
         return HostSearch(found.FAILED)

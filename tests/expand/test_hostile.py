@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -111,6 +114,58 @@ def test_addresses_take_linear_time(operator: str, octet: str, scope: Scope) -> 
     start = time.process_time()
     shown(f"${{{operator}:$acl_m_long}}", scope)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("octet", ["x", "(", ":", "\xc3", '"'])
+@pytest.mark.parametrize("operator", sorted(set(OPERATORS) - {"randint", "expand", "stat"}))
+def test_operators_take_a_megabyte(operator: str, octet: str, scope: Scope) -> None:
+    assert scope.message is not None
+    size = 1_000_000 if octet == "x" else 20_000
+    scope.message.acl_m["m_long"] = taint(octet * (size // len(octet)))
+    name = {"hash": "hash_8_62", "h": "h_8_62", "nhash": "nhash_9", "nh": "nh_9", "substr": "substr_5_7", "s": "s_5_7"}.get(
+        operator
+    )
+    start = time.process_time()
+    shown(f"${{{name or operator}:$acl_m_long}}", scope)
+    assert time.process_time() - start < (5 if octet == "x" else 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${if match_domain{$acl_m_long}{^(a*)*b}{y}{n}}",
+        "${if match_local_part{$acl_m_long}{^(a|aa)+$}{y}{n}}",
+        "${if match_address{$acl_m_long@x}{^(a*)*b@x}{y}{n}}",
+        "${filter{$acl_m_long:$acl_m_long}{match{$item}{^(a+)+b}}}",
+        "${if match{$acl_m_long}{\\N^(\\w+\\s?)*$\\N}{y}{n}}",
+        "${if forany{$acl_m_long}{match{$item}{(a+)+b}}{y}{n}}",
+    ],
+)
+def test_catastrophic_patterns(text: str, scope: Scope) -> None:
+    assert scope.message is not None
+    scope.message.acl_m["m_long"] = taint("a" * 5000 + "!")
+    start = time.process_time()
+    assert shown(text, scope) in ("n", "")
+    assert time.process_time() - start < 5
+
+
+MEMORY = 1 << 30
+"""Octets of address space for the deep and long texts together, the interpreter with it."""
+ALL_HOSTILE = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (%d, %d))
+import pytest
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-n0", "-k", "test_bounded", %r]))
+"""
+
+
+def test_all_in_bounded_memory() -> None:
+    if os.environ.get("ANGAROS_HOSTILE"):
+        return  # we are the inner one
+    program = ALL_HOSTILE % (MEMORY, MEMORY, __file__)
+    environment = {**os.environ, "ANGAROS_HOSTILE": "1"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_deep_expand_of_expand(scope: Scope) -> None:

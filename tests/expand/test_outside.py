@@ -107,6 +107,31 @@ def test_readsocket(scope: Scope, tmp_path: Path) -> None:
         thread.join(5)
 
 
+def test_readsocket_of_a_peer_that_has_gone(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have answered before it closed: that we cannot close our half any more is no failure."""
+
+    class Gone:
+        def __init__(self) -> None:
+            self.answer = [b"said", b""]
+
+        def write(self, data: bytes, timeout: int) -> None: ...
+
+        def shutdown_write(self) -> None:
+            raise OSError(107, "Transport endpoint is not connected")
+
+        def read(self, size: int, timeout: int) -> bytes:
+            return self.answer.pop(0)
+
+        def close(self) -> None: ...
+
+    asked: list[str] = []
+    monkeypatch.setattr(
+        type(scope.services.waiter), "connect", lambda self, address, port, timeout: asked.append(address) or Gone(), raising=True
+    )
+    assert shown("${readsocket{inet:127.1:25}{Q}{1s}{}{sock error}}", scope) == "said"
+    assert asked == ["127.0.0.1"]  # short forms of addresses are addresses
+
+
 def test_certextract(scope: Scope) -> None:
     from datetime import UTC, datetime
 

@@ -8,6 +8,8 @@ Laws:
 from __future__ import annotations
 
 import os
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -125,10 +127,11 @@ def _exchange(name: str, request: str, options: Options, scope: Scope) -> bytes:
         try:
             if request:
                 stream.write(request.encode("latin-1"), timeout=options.timeout)
-            if options.shutdown and not options.tls:
-                stream.shutdown_write()
         except OSError as error:
             raise SocketFailure(f"request write to socket failed: {_reason(error)}") from None
+        if options.shutdown and not options.tls:
+            with suppress(OSError):  # the peer may have closed already, and yet have sent something
+                stream.shutdown_write()
         return _read_all(stream, options.timeout)
     finally:
         stream.close()
@@ -188,8 +191,6 @@ def _host_and_port(text: str) -> tuple[str, int]:
         host = host[1:-1]
     if service.isdigit():
         return host, int(service) & 0xFFFF
-    import socket
-
     try:
         return host, socket.getservbyname(service, "tcp")
     except (OSError, ValueError):
@@ -201,6 +202,9 @@ def _addresses(host: str, scope: Scope) -> list[str]:
 
     if ip_version(host):
         return [host]
+    if not host.strip("0123456789."):  # `127.1`, as gethostbyname() takes it
+        with suppress(OSError):
+            return [socket.inet_ntoa(socket.inet_aton(host))]
     from angaros.net.hosts import HostQuery, find_by_name
 
     found = find_by_name(host, scope, HostQuery(local_check=False, qualify_single=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from angaros.expand import ip
-from angaros.expand.arithmetic import evaluate, evaluate_decimal
+from angaros.expand.arithmetic import evaluate, evaluate_decimal, wrap
 from angaros.expand.conditions.compare import integer
 from angaros.expand.nodes import fail
 from angaros.lists.parse import split_list
@@ -54,7 +54,7 @@ def _from_base(text: str, digits: str, name: str, base: str) -> str:
         if digit < 0:
             raise fail(f'argument for {name} operator is "{text}", which is not a base {base} number')
         value = value * len(digits) + digit & MAX_UNSIGNED
-    return str(value)
+    return str(wrap(value))
 
 
 def do_base32(text: str, argument: str, scope: Scope) -> str:
