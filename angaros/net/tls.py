@@ -8,6 +8,7 @@ Laws:
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,17 @@ class TlsError(AngarosError):
         """The peer's certificate (PEM) that was not accepted."""
         self.established = False
         """The handshake was complete: the peer believes in a session."""
+
+
+class TlsBroken(TlsError, ConnectionResetError):
+    """A session that stood has failed: for who reads or writes it is a connection that broke, as others do."""
+
+    def __init__(self, where: str, detail: str = "") -> None:
+        super().__init__(where, detail)
+        self.errno, self.strerror = errno.ECONNRESET, f"({where}): {detail}"
+
+    def __str__(self) -> str:
+        return f"({self.where}): {self.detail}"
 
 
 def pem_of(certificate: Any) -> bytes:

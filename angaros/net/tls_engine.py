@@ -16,7 +16,7 @@ from OpenSSL import SSL, crypto
 from angaros.model.text import taint
 from angaros.model.tls import TlsFacts
 from angaros.net import ocsp, openssl_extra, tls_names
-from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, TlsError
+from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, TlsBroken, TlsError
 from angaros.net.tls_hello import server_name
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class TlsEngine:
     # Plain side.
 
     def read(self) -> bytes:
-        """Plain octets that have come; b"" when there are none (or at the end: `closed`). Raises `TlsError`."""
+        """Plain octets that have come; b"" when there are none (or at the end: `closed`). Raises `TlsBroken`."""
         parts = []
         try:
             while True:
@@ -246,16 +246,16 @@ class TlsEngine:
         except SSL.Error as error:
             if not parts:
                 self.closed = True
-                raise TlsError("SSL_read", openssl_extra.error_text(error)) from None
+                raise TlsBroken("SSL_read", openssl_extra.error_text(error)) from None
             self.closed = True
         return b"".join(parts) if len(parts) != 1 else parts[0]
 
     def write(self, data: bytes) -> None:
-        """Encrypt; the octets come out of `take`. Raises `TlsError`."""
+        """Encrypt; the octets come out of `take`. Raises `TlsBroken`."""
         try:
             self.connection.sendall(data)
         except SSL.Error as error:
-            raise TlsError("SSL_write", openssl_extra.error_text(error)) from None
+            raise TlsBroken("SSL_write", openssl_extra.error_text(error)) from None
 
     def shutdown(self) -> None:
         """Prepare close_notify."""

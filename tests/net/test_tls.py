@@ -306,3 +306,16 @@ def test_words_before_the_client_has_finished(made: Made, options: tuple[str, ..
     client.write(b"EHLO x\r\n")
     server.feed(client.take())
     assert (client.read(), server.read()) == (b"250 ok\r\n", b"EHLO x\r\n")
+
+
+@pytest.mark.parametrize("direction", ["read", "write"])
+def test_a_session_that_breaks_is_a_broken_connection(made: Made, direction: str) -> None:
+    """Garbage, or an alert after the handshake (a certificate refused under TLS 1.3): an OSError for whoever uses the stream."""
+    _, client = shake(made.server, TlsSettings(False))
+    client.feed(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+    with pytest.raises(ConnectionResetError) as broken:
+        client.read()
+    assert str(broken.value).startswith("(SSL_read): error:") and broken.value.errno and broken.value.strerror
+    if direction == "write":
+        with pytest.raises(ConnectionResetError, match="SSL_write"):
+            client.write(b"x")
