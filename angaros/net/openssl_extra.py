@@ -74,6 +74,25 @@ def set_groups(context: Any, names: str) -> bool:
         _clear_errors()
 
 
+def set_tmp_dh(context: Any, pem: bytes) -> None:
+    """Diffie-Hellman parameters of a server. Raises as pyOpenSSL does."""
+    util = _lib()
+    data = util.ffi.from_buffer(pem)
+    bio = util.ffi.gc(util.lib.BIO_new_mem_buf(data, len(pem)), util.lib.BIO_free)
+    parameters = util.lib.PEM_read_bio_DHparams(bio, util.ffi.NULL, util.ffi.NULL, util.ffi.NULL)
+    if parameters == util.ffi.NULL:
+        util.exception_from_error_queue(_ssl_error())
+    parameters = util.ffi.gc(parameters, util.lib.DH_free)
+    if util.lib.SSL_CTX_set_tmp_dh(context._context, parameters) != 1:
+        util.exception_from_error_queue(_ssl_error())
+
+
+def _ssl_error() -> type[Exception]:
+    from OpenSSL import SSL
+
+    return SSL.Error
+
+
 def accept_until_flight(connection: Any) -> None:
     """Server: go on until our first flight is ready, without taking early data. Raises as pyOpenSSL does."""
     util = _lib()

@@ -9,7 +9,7 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 
-from angaros.net import openssl_extra
+from angaros.net import dh, openssl_extra
 from angaros.net.openssl_options import OPTION_NUMBERS, parse_openssl_options
 from angaros.net.tls import VERIFY_NO, VERIFY_REQUIRE, TlsContext, TlsError, TlsSettings
 
@@ -54,10 +54,15 @@ def _set_options(ssl: Any, settings: TlsSettings) -> None:
     ssl.set_mode(SSL.MODE_RELEASE_BUFFERS)
 
 
+def _cipher_list(settings: TlsSettings) -> str:
+    """Underscores: as IANA writes names."""
+    return settings.ciphers.replace("_", "-")
+
+
 def _set_ciphers(ssl: Any, settings: TlsSettings) -> None:
     if settings.ciphers:
         try:
-            ssl.set_cipher_list(settings.ciphers.replace("_", "-").encode("latin-1"))  # underscores: as IANA writes names
+            ssl.set_cipher_list(_cipher_list(settings).encode("latin-1"))
         except (SSL.Error, UnicodeError) as error:
             raise TlsError("SSL_CTX_set_cipher_list", openssl_extra.error_text(error)) from None
 
@@ -184,12 +189,18 @@ def _set_key_exchange(ssl: Any, settings: TlsSettings) -> None:
     curve = settings.eccurve
     if curve and curve != "auto" and not openssl_extra.set_groups(ssl, curve):
         raise TlsError("Unknown curve name tls_eccurve", f"'{curve}'")
-    dhparam = settings.dhparam
-    if dhparam.startswith("/"):
-        try:
-            ssl.load_tmp_dh(dhparam.encode("latin-1"))
-        except (SSL.Error, OSError) as error:
-            raise TlsError("TLS error on DH param file", openssl_extra.error_text(error)) from None
+    try:
+        parameters = dh.parameters(settings.dhparam, settings.dh_max_bits)
+        if parameters:
+            openssl_extra.set_tmp_dh(ssl, parameters)
+        else:  # newer libraries have a prime of their own; "none" means none
+            ssl.set_cipher_list(f"{_cipher_list(settings) or 'DEFAULT'}:!kDHE".encode("latin-1"))
+    except SSL.Error as error:
+        raise TlsError("TLS error on DH param file", openssl_extra.error_text(error)) from None
+    except OSError:
+        raise TlsError("TLS error on DH param file", _file_error(settings.dhparam)) from None
+    except ValueError as error:
+        raise TlsError("TLS error on DH param file", str(error)) from None
 
 
 def load_staples(context: TlsContext) -> None:
