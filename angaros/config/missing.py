@@ -33,6 +33,6 @@ NO_EFFECT: dict[str, str] = {
     "router.fail_verify": "sets fail_verify_recipient and fail_verify_sender when it is read",
     "smtp.gnutls_compat_mode": _NO_GNUTLS,
     "smtp.hosts_noproxy_tls": "sessions are kept inside the process: there is no proxy for TLS",
-    "smtp.tls_dh_min_bits": "OpenSSL's security level decides",
+    "smtp.tls_dh_min_bits": "only GnuTLS has it (Exim spec 30.4); OpenSSL's security level decides",
 }
 """As `MISSING`: why nothing needs to happen."""
