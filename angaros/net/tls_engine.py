@@ -420,6 +420,8 @@ def check_staple(connection: Any, response: bytes, data: object) -> bool:
     """Client: what the server stapled. False ends the handshake."""
     engine: TlsEngine = connection.get_app_data()
     settings = engine.context.settings
+    if not response and engine.context.hooks.resumable is not None and openssl_extra.session_reused(connection):
+        return True  # what was found when the session was new stands: `_judge_after_handshake`
     outcome, text, note = ocsp.check(response, engine.seen_chain() or engine.peer_chain(), check_dates=settings.check_validity)
     engine.ocsp = outcome
     if outcome == ocsp.VERIFIED:

@@ -9,7 +9,7 @@ import pytest
 
 from angaros.model.delivery import Host
 from angaros.net import openssl_extra
-from angaros.net.tls import Resumable, TlsHooks, TlsSettings
+from angaros.net.tls import Resumable, TlsError, TlsHooks, TlsSettings
 from angaros.net.tls_engine import TlsEngine
 from angaros.transports.smtp_resumption import key_of
 from tests.net.test_tls import CACHE, Made, shake
@@ -39,6 +39,25 @@ def test_a_resumed_session_keeps_its_judgement(made: Made, options: tuple[str, .
     _, again = shake(server, client, TlsHooks(resumable=Resumable(session, 4, verified)))
     assert openssl_extra.session_reused(again.connection)
     assert again.facts().certificate_verified == verified and again.facts().resumption & 16
+
+
+@pytest.mark.parametrize("options", [(), ("+no_tlsv1_3",)])
+@pytest.mark.parametrize("before", [4, 1])
+def test_a_required_staple_of_before_counts(made: Made, tmp_path: Path, options: tuple[str, ...], before: int) -> None:
+    """A resumed session has no staple, under TLS 1.3 no more than under 1.2."""
+    from cryptography.x509 import ocsp
+
+    staple = made.staple(tmp_path / "staple", ocsp.OCSPCertStatus.GOOD)
+    server = replace(made.server, resumption=True, ocsp_files=(staple,))
+    client = TlsSettings(False, resumption=True, options=options, authorities=made.cafile, request_ocsp=True, require_ocsp=True)
+    theirs, ours = shake(server, client)
+    assert ours.facts().ocsp == 4
+    hooks = TlsHooks(resumable=Resumable(ticket(theirs, ours), before, True))
+    if before == 4:
+        assert shake(server, client, hooks)[1].facts().ocsp == 4
+    else:
+        with pytest.raises(TlsError, match="Required TLS certificate status not received"):
+            shake(server, client, hooks)
 
 
 def test_dane_counts_for_a_resumed_session(made: Made) -> None:

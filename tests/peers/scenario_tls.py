@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
 
 from tests.peers.scenario_debian import SITE
-from tests.peers.servers import Angaros, owned
-from tests.peers.world import USERS, World, sh, wait_for, world
+from tests.peers.servers import Angaros, certificate, owned
+from tests.peers.world import USERS, Node, World, sh, wait_for, world
 
 CA = Path("/tmp/world/ca")
 CONF = r"""
@@ -33,12 +35,32 @@ check_rcpt:
   accept authenticated = *
   deny message = only with a password
 begin routers
+out:
+  driver = manualroute
+  domains = out.test
+  route_list = * 192.0.2.10
+  transport = out
 here:
   driver = accept
   transport = maildir
 begin transports
+out:
+  driver = smtp
+  port = 4465
+  protocol = smtps
+  hosts_require_tls = *
+  hosts_require_ocsp = *
+  tls_certificate = /tmp/world/ca/client.pem
+  tls_privatekey = /tmp/world/ca/client.key
+  tls_verify_certificates = /tmp/world/ca/ca.pem
+  tls_verify_hosts = *
+  tls_verify_cert_hostnames =
+  tls_sni = angaros.test
+  tls_resumption_hosts = *
 @MAILDIR@
   user = vmail
+begin retry
+* * F,1h,5m
 begin authenticators
 external:
   driver = external
@@ -165,6 +187,49 @@ def openssl(server: Angaros) -> None:
     assert "235 " not in s_client(say="EHLO c\\nAUTH EXTERNAL =\\nQUIT\\n"), "EXTERNAL without a certificate"
 
 
+REPLIES = b"220 s\r\n250 hello\r\n250 ok\r\n250 ok\r\n354 go on\r\n250 taken\r\n221 bye\r\n"
+"""All that a server says to a client that neither pipelines nor asks for more."""
+
+
+def s_server(server: Angaros, outside: Node) -> None:
+    """Our client: a server that wants a certificate, staples, and resumes; one without a staple; one with another's staple."""
+    certificate(Path("/tmp/world"), "other.test")
+    sends = lambda: server.exim("-odf", "-f", "s@angaros.test", "x@out.test", input="Subject: to s_server\n\nx\n")  # noqa: E731
+    staple, demand = ("-status_file", f"{CA}/rsa.ocsp"), ("-Verify", "1", "-CAfile", f"{CA}/ca.pem", "-verify_return_error")
+    another = ("-cert", "/tmp/world/other.test.crt", "-key", "/tmp/world/other.test.key")
+    for options, result in (
+        (("-tls1_2", *staple, *demand), ["=> CV=yes", "=>* CV=yes"]),
+        (("-tls1_3", *staple, *demand), ["=> CV=yes", "=>* CV=yes"]),
+        (("-tls1_3", *demand), ["Required TLS certificate status not received"]),
+        (("-tls1_2", *staple, *another), ["Received TLS status response is not for this certificate"]),
+    ):  # fmt: skip
+        own = () if "-cert" in options else ("-cert", f"{CA}/rsa.pem", "-key", f"{CA}/rsa.key")
+        command = ["openssl", "s_server", "-accept", "4465", "-quiet", *own, *options]
+        process = subprocess.Popen(
+            outside.command(*command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert process.stdin is not None and process.stdout is not None
+        wait_for(lambda: ":1171 " in outside.run("cat", "/proc/net/tcp", "/proc/net/tcp6"), 10, "s_server on port 4465")
+        for expected in result:
+            process.stdin.write(REPLIES)
+            process.stdin.flush()
+            sends()
+            log = (server.log / "mainlog").read_text("latin-1").strip().splitlines()
+            line = next(one for one in reversed(log) if "x@out.test" in one and " <= " not in one)
+            if expected.startswith("=>"):
+                resumed = "*" in expected
+                assert "=> x@out.test" in line and expected.partition(" ")[2] in line, (options, log[-6:])
+                assert ("* CV=" in line) == resumed, (options, expected, line)
+            else:
+                assert "== x@out.test" in line and expected in "\n".join(log[-4:]), (options, expected, log[-6:])
+        process.kill()
+        said = process.communicate()[0].decode("latin-1")
+        assert said.count("Subject: to s_server") == (len(result) if result[0].startswith("=>") else 0), said
+        shutil.rmtree(server.spool / "db", ignore_errors=True)
+        for message in (server.spool / "input").rglob("*-[DH]"):
+            message.unlink()
+
+
 def gnutls(server: Angaros) -> None:
     """GnuTLS's client verifies and wants a staple."""
     said = sh(
@@ -254,7 +319,7 @@ def dovecot(here: World) -> Path:
 
 def main() -> None:
     with world() as here:
-        here.add("outside", "client.test")
+        outside = here.add("outside", "client.test")
         node = here.add("angaros", "angaros.test")
         here.serve_dns()
         Path("/etc/angaros").mkdir(exist_ok=True)
@@ -265,6 +330,7 @@ def main() -> None:
         server.start()
         for scenario in (openssl, gnutls, clients):
             scenario(server)
+        s_server(server, outside)
         false = Path("/tmp/world/false")
         server.conf.write_text(server.conf.read_text().replace(str(socket_path), str(false)))
         server.stop()

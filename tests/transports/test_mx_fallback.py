@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import socket
 import ssl
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -158,8 +157,7 @@ class Domain:
             self.sinks[name] = stack.enter_context(sink)
             self.port = sink.port
             if state.server == "down":
-                sink.listener.shutdown(socket.SHUT_RDWR)
-                sink.listener.close()
+                sink.stop()
 
     def deliver(self, directory: Path, made: Made, wish: str) -> str:
         """The log."""
