@@ -111,11 +111,8 @@ class Server:
         self.tls = context_cache(services)
 
     def make_log(self, config: Config) -> Log:
-        """The log of a configuration; errors are not repeated on standard error unless we are in the foreground."""
-        from angaros.assembly.process import make_log
-        from angaros.logs.writer import LogModes
-
-        return make_log(config, self.context.site, self.context.harness, LogModes(stderr=self.context.harness is not None))
+        """The log of a configuration; errors are repeated on standard error in Exim's test mode, where it stays open."""
+        return make_quiet_log(self.context, config, stderr=self.context.harness is not None)
 
     def courier_path(self, config: Config) -> str:
         return f"{config.main.spool_directory}/{COURIER_SOCKET}"
@@ -222,6 +219,14 @@ def write_pid(path: str) -> None:
         file.write(f"{os.getpid()}\n")
 
 
+def make_quiet_log(context: Context, config: Config, *, stderr: bool = False) -> Log:
+    """A log that repeats nothing on standard error."""
+    from angaros.assembly.process import make_log
+    from angaros.logs.writer import LogModes
+
+    return make_log(config, context.site, context.harness, LogModes(stderr=stderr))
+
+
 def start_daemon(context: Context) -> int:
     """Bind, detach, log, serve."""
     from angaros.daemon import supervisor
@@ -234,7 +239,7 @@ def start_daemon(context: Context) -> int:
     server = Server(context)
     log = server.make_log(config)
     if config.main.mua_wrapper:
-        log.write(NO_DAEMON, panic=True)
+        make_quiet_log(context, config).write(NO_DAEMON, panic=True)
         print(NO_DAEMON, file=sys.stderr)
         return 1
     try:
@@ -242,7 +247,7 @@ def start_daemon(context: Context) -> int:
         sockets = server.adopt(passed) if passed else server.bind(config)
         server.bind_metrics(config)
     except ConfigError as error:
-        log.write(str(error), panic=True)
+        make_quiet_log(context, config).write(str(error), panic=True)
         print(f"exim: {error}", file=sys.stderr)
         return 1
     prepare_directories(context)
@@ -266,8 +271,7 @@ def start_daemon(context: Context) -> int:
         describe=server.process_text,
         idle_limit=(call.inetd_wait_timeout or 0) if call.inetd_wait else 0,
     )
-    pid_path = call.pid_file or config.main.pid_file_path or f"{config.main.spool_directory}/exim-daemon.pid"
-    keeps_pid_file = bool(call.pid_file) or not call.inetd_wait
+    pid_path = pid_file(context, config)
 
     def started() -> None:
         if config.main.tls_advertise_hosts and not config.main.tls_certificate:
@@ -276,7 +280,7 @@ def start_daemon(context: Context) -> int:
         for warning in config.warnings:
             log.write(warning)
         try:
-            if keeps_pid_file:
+            if pid_path:
                 write_pid(pid_path)
         except OSError as error:
             log.write(f"failed to open pid file {pid_path}: {error.strerror}", panic=True)
@@ -285,8 +289,22 @@ def start_daemon(context: Context) -> int:
             os.close(ready)
 
     status = master.serve(started)
-    remove_own_pid(pid_path)
+    if pid_path:
+        remove_own_pid(pid_path)
     return status
+
+
+def pid_file(context: Context, config: Config) -> str:
+    """Where the daemon's process id is written: what -oP says, else `pid_file_path` of a daemon that listens at the usual places;
+    "" for none. Exim spec 5.3, -oP"""
+    call, harness = context.call, context.harness
+    if call.pid_file:
+        return call.pid_file
+    if harness is not None and not call.inetd_wait:
+        return f"{config.main.spool_directory}/{harness.writes_pid_file}"
+    if not call.listen or call.listen_override is not None or call.inetd_wait:
+        return ""
+    return config.main.pid_file_path or f"{config.main.spool_directory}/exim-daemon.pid"
 
 
 def open_local_sockets(server: Server, context: Context) -> None:

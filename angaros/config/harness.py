@@ -98,6 +98,8 @@ class Harness:
     """The version in the head line of `-bP config`."""
     head_start = 0.15
     """Seconds by which each of several deliveries at once begins after the one before, so that their order is predictable."""
+    writes_pid_file = "exim-daemon.pid"
+    """In the spool directory, by each daemon whose pid file has no other name."""
     queue_size_believed = 3.0
     """Seconds between two counts of the queue for `$queue_size`."""
     before_greeting = 0.04
