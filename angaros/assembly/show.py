@@ -122,7 +122,7 @@ def show_main(view: View) -> bool:
     """All main options."""
     main = view.config.main
     for row in sorted(main.OPTIONS.values(), key=lambda row: row.name):
-        if not row.hidden:
+        if is_listed(row, main):
             show_option(view, row, main, view.config.main_hidden)
     return True
 
@@ -136,8 +136,13 @@ def show_driver(view: View, kind: str, instance: DriverInstance[Any], *, title: 
     own = options.OWN
     generic = [row for row in options.OPTIONS.values() if row.name not in own]
     for row in (*generic, *own.values()):
-        if not row.hidden:
+        if is_listed(row, options):
             show_option(view, row, options, instance.hidden)
+
+
+def is_listed(row: Option, block: Options) -> bool:
+    """Whether a list of all options has it: one of ours only where it is set, since tools know Exim's lists."""
+    return not row.hidden and (row.since != "angaros" or block.is_set(row.name))
 
 
 def show_option(view: View, row: Option, block: Options, hidden: frozenset[str]) -> None:
@@ -201,6 +206,14 @@ def _all_macros(config: Config) -> dict[str, str]:
     return known
 
 
+def _listed_macros(config: Config) -> dict[str, str]:
+    """Without those of options of ours."""
+    from angaros.config.features import macros_of_ours
+
+    ours = macros_of_ours() - config.macros.keys()
+    return {name: value for name, value in _all_macros(config).items() if name not in ours}
+
+
 def _show_macro(view: View, name: str) -> bool:
     if not view.admin:
         return _denied(view)
@@ -215,7 +228,7 @@ def _show_macro(view: View, name: str) -> bool:
 def _show_macros(view: View) -> bool:
     if not view.admin:
         return _denied(view)
-    for name, value in _all_macros(view.config).items():
+    for name, value in _listed_macros(view.config).items():
         view.write(f"{name}={value}" if view.names else value)
     return True
 
@@ -223,7 +236,7 @@ def _show_macros(view: View) -> bool:
 def _show_macro_list(view: View) -> bool:
     if not view.admin:
         return _denied(view)
-    for name in _all_macros(view.config):
+    for name in _listed_macros(view.config):
         view.write(name)
     return True
 

@@ -95,6 +95,18 @@ def builtin_macros(features: Features) -> dict[str, str]:
     return macros
 
 
+def macros_of_ours() -> frozenset[str]:
+    """Those of options that Exim does not have: defined, but not listed."""
+    found: dict[str, str] = {}
+    for kind, tables in DRIVER_TABLES.items():
+        for name, table in tables.items():
+            _add_options(found, f"_OPT_{kind.upper()}_{_macro_name(name)}_", table, own=True, ours=True)
+    for kind, generic in (("AUTHENTICATOR", AuthOptions), ("TRANSPORT", TransportOptions), ("ROUTER", RouterOptions)):
+        _add_options(found, f"_OPT_{kind}S_", generic, ours=True)
+    _add_options(found, "_OPT_MAIN_", MainOptions, ours=True)
+    return frozenset(found)
+
+
 def _oversign() -> str:
     return ":".join(f"+{name}" for name in DKIM_SIGN_HEADERS.split(":"))
 
@@ -108,10 +120,10 @@ def _add(macros: dict[str, str], prefix: str, names: tuple[str, ...]) -> None:
         macros[prefix + _macro_name(name)] = "y"
 
 
-def _add_options(macros: dict[str, str], prefix: str, table: type[Options], *, own: bool = False) -> None:
+def _add_options(macros: dict[str, str], prefix: str, table: type[Options], *, own: bool = False, ours: bool = False) -> None:
     rows = table.OWN if own else table.OPTIONS
     for name in reversed(rows):
-        if rows[name].macro:
+        if rows[name].macro and (not ours or rows[name].since == "angaros"):
             macros[prefix + _macro_name(name)] = "y"
 
 

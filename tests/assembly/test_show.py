@@ -172,3 +172,18 @@ def test_the_text_hides_too(show: Show) -> None:
 @pytest.mark.parametrize(("line", "short"), [("a  =   b", "a = b"), ('a = "x  y"  z', 'a = "x  y"  z'), ('it "s   x', 'it "s x')])
 def test_squeeze(line: str, short: str) -> None:
     assert squeeze(line) == short
+
+
+def test_options_of_ours_are_listed_where_they_are_set(show: Show, tmp_path: Path) -> None:
+    """Programs that take -bP's lists apart know Exim's options."""
+    assert not any("bmi_" in line for line in show("router", "one"))
+    assert not any("metrics_address" in line or "daemon_workers" in line for line in show())
+    assert show("metrics_address") == ["metrics_address = "]
+    assert not any("BMI_RULE" in name or "METRICS_ADDRESS" in name for name in show("macro_list"))
+    assert show("macro", "_OPT_MAIN_METRICS_ADDRESS") == ["_OPT_MAIN_METRICS_ADDRESS=y"]
+    file = tmp_path / "d"
+    file.write_text("daemon_workers = 3\n")
+    other = read_config(Reading(Site(exim_user="root"), files=str(file), any_caller=True))
+    out: list[str] = []
+    assert show_options(View(other, out.append, admin=True, names=True, environment={}), ()) == 0
+    assert "daemon_workers = 3" in out
