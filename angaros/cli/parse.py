@@ -368,6 +368,8 @@ def _parse_M(call: Invocation, argument: str, rest: Arguments) -> None:
     name = argument[2:]
     if name == "CG":
         call.queue_name = _value("", rest, argument)
+        if "/" in call.queue_name or call.queue_name in (".", ".."):
+            raise UsageError(f"exim: bad queue name {call.queue_name} after -MCG option")
         return
     if name == "set":
         call.mode = call.mode or "be"

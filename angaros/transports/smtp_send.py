@@ -283,7 +283,7 @@ def _transaction(copy: Copy, session: SmtpSession, items: list[Item]) -> Transac
     offered = client.features
     lmtp = protocol_of(options) == "lmtp"
     features = Features(
-        pipelining="PIPELINING" in offered and session.may_pipeline,
+        pipelining="PIPELINING" in offered and not session.turned and session.may_pipeline,
         chunking="CHUNKING" in offered
         and (not options.transport_filter or wants_signing(options))
         and listed(options.hosts_try_chunking, "hosts_try_chunking", host, scope),
@@ -465,7 +465,8 @@ def _refused(copy: Copy, session: SmtpSession, item: Item, transaction: Transact
         return
     if outcome.stage != "rcpt":
         _note_address(copy, item)
-        copy.waiting[waiting_key(session.host)] = None
+        if not transaction.features.lmtp:
+            copy.waiting[waiting_key(session.host)] = None
     else:
         item.result.basic_errno = int(Why.RCPT_4XX)
         _note_address(copy, item)

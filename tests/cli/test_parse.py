@@ -34,6 +34,7 @@ def call(*arguments: str) -> Invocation:
         (("-fa@b", "x@y"), "sender", "a@b"),
         (("-r", "a@b", "x@y"), "sender", "a@b"),
         (("-F", "Full Name", "x@y"), "sender_name", "Full Name"),
+        (("-MCG", "other", "x@y"), "queue_name", "other"),
         (("-t",), "extract_recipients", True),
         (("-ti",), "dot_ends", False),
         (("-oi", "x@y"), "dot_ends", False),
@@ -202,3 +203,9 @@ def test_every_option_of_the_table_has_a_test() -> None:
     missing = [option for option in EXACT if option not in used]
     missing += [prefix for prefix, _ in PREFIXED if not any(word.startswith(prefix) for word in used)]
     assert missing == []
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "../input"])
+def test_a_queue_name_is_no_path(name: str) -> None:
+    with pytest.raises(UsageError, match="bad queue name"):
+        call("-MCG", name, "x@y")

@@ -54,3 +54,33 @@ def test_a_name_that_was_looked_up_for_helo_is_not_shown(make_world: Make) -> No
     assert any(line.startswith("H=(client.test) [192.0.2.7] F=<s@far.test> rejected RCPT") for line in world.log())
     talk.say("EHLO peer.test")
     assert talk.mail() == "250"
+
+
+CHUNKS = "acl_smtp_rcpt = accept\nchunking_advertise_hosts = *\npipelining_advertise_hosts =\n"
+
+
+def test_input_that_does_not_wait_between_chunks(make_world: Make) -> None:
+    """The message is lost, each further line is an error, only RSET helps. Observed with Exim 4.99."""
+    world = make_world(main=CHUNKS)
+    talk = world.greeted()
+    assert talk.mail() == "250"
+    replies = talk.send(b"BDAT 1\r\nTBDAT 30 LAST\r\no: a@b\r\nFrom: c@d\r\nSubject: x\r\n\r\n")
+    assert replies[0] == "554 SMTP synchronization error"
+    assert replies[1:4] == ["503 only RSET accepted now"] * 3
+    assert talk.done and not world.files()
+    assert (
+        'dropped: too many syntax or protocol errors (last command was "Subject: x",  C=EHLO,MAIL,RCPT,BDAT)' in world.log()[-1]
+    )
+    assert [line for line in world.log("reject") if line.startswith("Envelope-")] == [
+        "Envelope-from: <s@far.test>",
+        "Envelope-to: <r@here.test>",
+    ] * 2
+
+
+def test_reset_after_input_that_did_not_wait(make_world: Make) -> None:
+    world = make_world(main=CHUNKS)
+    talk = world.greeted()
+    assert talk.mail() == "250"
+    assert talk.send(b"BDAT 1\r\nTNOOP\r\n") == ["554 SMTP synchronization error", "503 only RSET accepted now"]
+    assert talk.code("RSET") == "250"
+    assert talk.mail() == "250" and talk.send(b"BDAT 16 LAST\r\nSubject: x\r\n\r\ny\r")[-1][:3] == "250"
