@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from angaros.delivery.attempt import Attempt
-from angaros.model.delivery import Delivery, Owner
+from angaros.model.delivery import Delivery, Host, Owner
 from angaros.model.errors import ExpansionError, ForcedFailure, Why
 from angaros.model.interfaces import Services
 from angaros.model.scope import Scope
 from angaros.routers.assign import UNSET
 from angaros.routers.users import find_group_id, find_user_id, groups_of
+from angaros.transports.debug_print import show_debug_print
 
 
 class EnvironmentFault(Exception):
@@ -36,6 +37,9 @@ def prepare(attempt: Attempt, instance: Any, batch: list[Delivery]) -> Scope:
         delivery.owner, delivery.home, delivery.home_expanded = owner, home, True
         delivery.current_directory = current
     set_return_path(attempt, instance, first, scope)
+    if len(first.hosts) > 1:  # of no use to a local transport but as a text
+        scope.host = Host(":".join(host.name for host in first.hosts))
+    show_debug_print(instance, scope)
     return scope
 
 

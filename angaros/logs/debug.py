@@ -10,6 +10,8 @@ from angaros.model.record import dataclass
 
 HELD_PIECES = 100_000
 """Pieces of output that are held back at most, whatever size was asked for."""
+LINE_LIMIT = 2001
+"""Octets of one line."""
 BAR = "\xe2\x95\x8e"
 """The octets of U+254E: drawn in each fourth column of the indentation."""
 
@@ -120,8 +122,8 @@ class Debug:
         if not text.endswith("\n"):
             text += "\n"
         lead = (">>> " if self.host_checking else self.prefix) + indentation(indent)
-        if lead:
-            text = "".join(lead + line for line in text.splitlines(keepends=True))
+        if lead or len(text) > LINE_LIMIT:
+            text = "".join(_bounded(lead + line) for line in text.splitlines(keepends=True))
         self.raw(text)
 
     def raw(self, text: str) -> None:
@@ -137,6 +139,11 @@ class Debug:
             stream.flush()
             buffer.write(text.encode("latin-1", "replace"))
         stream.flush()
+
+
+def _bounded(line: str) -> str:
+    """Cut and marked when it is longer than Exim's."""
+    return line if len(line) <= LINE_LIMIT + 1 else f"{line[:LINE_LIMIT]}\n**** debug string too long - truncated ****\n"
 
 
 def indentation(columns: int) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from angaros.logs.debug import Debug
 from angaros.logs.lines import Arrival, Attempt, address_text, arrival_lines, defer_line, delivery_line, failure_line
 from angaros.logs.paths import parse_log_file_path, undated
 from angaros.logs.peer import sender_fullhost, sender_rcvhost
@@ -219,3 +221,12 @@ def test_a_name_found_while_helo_was_verified_is_not_shown_until_the_next_helo()
     )
     session.host_name_unshown = True
     assert (sender_fullhost(session), sender_rcvhost(session)) == ("(x.ex) [10.1.1.1]", "[10.1.1.1] (helo=x.ex ident=joe)")
+
+
+def test_a_debugging_line_is_cut_where_exims_is() -> None:
+    out = io.StringIO()
+    debug = Debug(frozenset({"v"}), host_checking=True, stream=out)
+    debug.show("short\n" + "d" * 3000)
+    first, second, mark = out.getvalue().splitlines()
+    assert first == ">>> short" and second == ">>> " + "d" * 1997
+    assert mark == "**** debug string too long - truncated ****"
