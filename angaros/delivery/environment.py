@@ -11,7 +11,6 @@ from angaros.model.interfaces import Services
 from angaros.model.scope import Scope
 from angaros.routers.assign import UNSET
 from angaros.routers.users import find_group_id, find_user_id, groups_of
-from angaros.transports.debug_print import show_debug_print
 
 
 class EnvironmentFault(Exception):
@@ -39,7 +38,6 @@ def prepare(attempt: Attempt, instance: Any, batch: list[Delivery]) -> Scope:
     set_return_path(attempt, instance, first, scope)
     if len(first.hosts) > 1:  # of no use to a local transport but as a text
         scope.host = Host(":".join(host.name for host in first.hosts))
-    show_debug_print(instance, scope)
     return scope
 
 

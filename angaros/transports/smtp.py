@@ -16,7 +16,6 @@ from angaros.hints import retry, wait
 from angaros.model.delivery import Delivery, DeliveryResult, Host
 from angaros.model.errors import ExpansionError, ListDefer, Why
 from angaros.transports import smtp_cache
-from angaros.transports.debug_print import show_debug_print
 from angaros.transports.smtp_hosts import (
     EXPIRED,
     UNUSABLE,
@@ -190,7 +189,6 @@ class _Hosts:
         state = retry_state(host, port, self.instance, scope, domain, forced=self.attempt.forced)
         if not self._may_try(host, state):
             return
-        show_debug_print(self.instance, scope)
         if self._only_first_pass(host):
             return
         if self.attempt.message.dont_deliver:
