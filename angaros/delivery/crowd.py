@@ -4,6 +4,7 @@ Laws:
 - At most LIMIT messages that make their way. One that is in hand for longer than SLOW seconds only waits for its host and holds
   up nobody: it does not count, and the next one begins; up to MOST in all, which bounds memory and connections.
 - Of the slow ones at one host only PER_HOST are let off so: a host for everything, when it is dead, is not called by thousands.
+  All slow local deliveries are as one host: a slow command is not run by thousands.
 - Of one domain with PER_DOMAIN slow messages no more begin as long as there are others. Those that wait come in when some of
   these are done: one for a slow one, two for a quick one. They wait as names.
 """

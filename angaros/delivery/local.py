@@ -18,6 +18,9 @@ from angaros.model.delivery import Delivery, DeliveryResult
 from angaros.model.errors import Why
 from angaros.transports import registry
 
+HERE = "local delivery"
+"""In place of a host: of slow local deliveries, too, only some are let off (`delivery.crowd`)."""
+
 
 def deliver_local(attempt: Attempt) -> None:
     """Deliver all of `attempt.local`."""
@@ -26,7 +29,8 @@ def deliver_local(attempt: Attempt) -> None:
         attempt.open_count = len(batch)
         ready = [delivery for delivery in batch if _may_try(attempt, delivery)]
         if ready:
-            _deliver_batch(attempt, ready)
+            with attempt.services.run.talking(attempt.message.id, HERE):
+                _deliver_batch(attempt, ready)
         attempt.open_count = 0
 
 

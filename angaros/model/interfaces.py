@@ -6,7 +6,8 @@ line it blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from angaros.model.metrics import Metrics
@@ -515,7 +516,16 @@ class RunState:
     deliveries_open: int = 0
     """Deliveries under way, nested ones (of bounces) included."""
     trying: dict[str, str] = field(default_factory=dict)
-    """Message id -> address of the host that its delivery talks to now."""
+    """Message id -> whom its delivery talks to now: the address of a host."""
+
+    @contextmanager
+    def talking(self, message_id: str, host: str) -> Iterator[None]:
+        """Note it while the block runs."""
+        self.trying[message_id] = host
+        try:
+            yield
+        finally:
+            self.trying.pop(message_id, None)
 
 
 @dataclass(slots=True)

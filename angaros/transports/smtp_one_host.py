@@ -46,12 +46,8 @@ class OneHost:
 
     def run(self) -> None:
         """Try to deliver to all pending addresses."""
-        trying, message_id = self.scope.services.run.trying, self.copy.attempt.message.id
-        trying[message_id] = self.host.address
-        try:
+        with self.scope.services.run.talking(self.copy.attempt.message.id, self.host.address):
             self._run()
-        finally:
-            trying.pop(message_id, None)
 
     def _run(self) -> None:
         try:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 
 import pytest
 
 from angaros.delivery import crowd as room
 from angaros.delivery.crowd import PER_DOMAIN, PER_HOST, SLOW, Crowd, work_through
+from angaros.delivery.local import HERE
 from angaros.net.loop import LoopWaiter, current_run
+from tests.delivery.world import ME
+from tests.delivery.world import World as Deliveries
 
 
 class World:
@@ -164,6 +168,22 @@ def test_everybody_gets_a_turn(seed: int) -> None:
         world.later(chance.choice([0.0, 0.1, 3.0]))
     assert sorted(world.begun) == sorted(items)
     assert world.crowd.waiting == 0
+
+
+def test_slow_local_deliveries_count_as_one_host(tmp_path: Path) -> None:
+    """The crowd is told of a local delivery while it goes on, and not afterwards."""
+    told: list[dict[str, str]] = []
+    world = Deliveries(
+        tmp_path, "r:\n  driver = accept\n  transport = t\n", f"t:\n  driver = pipe\n  command = /bin/true\n  {ME}\n"
+    )
+    deliver = world.services.courier.deliver_local
+    world.services.courier.deliver_local = lambda plan, owner: [  # type: ignore[method-assign]
+        told.append(dict(world.services.run.trying)),
+        deliver(plan, owner),
+    ][1]
+    assert world.deliver("x@dom", "y@dom")[-1] == "Completed"
+    assert [set(one.values()) for one in told] == [{HERE}, {HERE}]
+    assert world.services.run.trying == {}
 
 
 def run(core: object) -> object:
