@@ -30,7 +30,8 @@ def begin_connect(sock: socket.socket, target: Any, options: Mapping[str, Any]) 
     has taken. `fastopen`: try it."""
     if options.get("fastopen"):
         try:
-            return 0, sock.sendto(options.get("early_data") or b"", MSG_FASTOPEN, target)
+            sent = sock.sendto(options.get("early_data") or b"", MSG_FASTOPEN, target)
+            return errno.EINPROGRESS, sent  # the octets are under way; the answer to the SYN is still to come
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EPIPE, errno.ENOTCONN):
                 return error.errno or errno.EIO, 0

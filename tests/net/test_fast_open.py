@@ -55,6 +55,8 @@ class Refusing:
 
     def sendto(self, data: bytes, flags: int, target: Any) -> int:
         assert flags == fast_open.MSG_FASTOPEN
+        if not self.number:
+            return len(data)
         raise OSError(self.number, os.strerror(self.number))
 
     def connect_ex(self, target: Any) -> int:
@@ -76,6 +78,13 @@ def test_without_it_the_connection_is_made_as_ever(number: int, again: bool, cod
     assert bool(sock.connected) == again
     plain: Any = Refusing(number)
     assert fast_open.begin_connect(plain, ("x", 1), {}) == (errno.EINPROGRESS, 0) and plain.connected
+
+
+def test_octets_that_are_under_way_are_no_connection_yet() -> None:
+    """The answer to the SYN takes a round trip: until then the socket has no peer, and may still be refused."""
+    sock: Any = Refusing(0)
+    assert fast_open.begin_connect(sock, ("x", 1), {"fastopen": True, "early_data": b"EHLO x"}) == (errno.EINPROGRESS, 6)
+    assert not sock.connected
 
 
 @pytest.mark.parametrize("options", [{}, {"fastopen": True}])
