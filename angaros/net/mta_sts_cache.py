@@ -31,6 +31,8 @@ FETCH_SECONDS = 60.0
 """For one fetch. RFC 8461 3.3 suggests one minute."""
 RETRY = 300.0
 """Seconds after a failed fetch before the next for the same id. RFC 8461 3.3: five minutes or more."""
+SHORTEST_LIFE = RETRY
+"""Seconds that a policy holds, however short its max_age: else each message would fetch it."""
 REFRESH = 86400.0
 """Age at which a policy in use is fetched again, though its id is the same: else it could be starved out at its end."""
 REFRESHES = 10
@@ -75,7 +77,8 @@ def find(domain: str, scope: Scope) -> Finding:
     if new is None or (kept is not None and kept.id == new):
         _note_use(services, domain, record, kept, now)
         return kept or Finding(domain)
-    if record is not None and record.get("tried_id") == new and now - record.get("tried", 0.0) < RETRY:
+    failed = record is not None and bool(record.get("problem"))
+    if record is not None and failed and record["tried_id"] == new and now - record["tried"] < RETRY:
         found = Finding(domain, None, "", record.get("problem", ""), record.get("detail", ""))
     else:
         found = services.waiter.share(("mta_sts", domain), lambda: refresh(domain, new, services, used=True))
@@ -91,9 +94,13 @@ def _either(found: Finding, kept: Finding | None) -> Finding:
 
 def _holding(domain: str, record: dict[str, Any] | None, now: float) -> Finding | None:
     """The kept policy, if it has not ended."""
-    if record is None or not record.get("mode") or record["fetched"] + record["max_age"] <= now:
+    if record is None or not record.get("mode") or _end(record) <= now:
         return None
     return Finding(domain, Policy(record["mode"], tuple(record["mx"]), record["max_age"]), record["id"])
+
+
+def _end(record: dict[str, Any]) -> float:
+    return float(record["fetched"] + max(record["max_age"], SHORTEST_LIFE))
 
 
 def _note_use(services: Services, domain: str, record: dict[str, Any] | None, kept: Finding | None, now: float) -> None:
@@ -168,7 +175,7 @@ def _is_due(services: Services, domain: str, record: dict[str, Any], now: float)
         if now - record.get("tried", 0.0) > REFRESH:
             services.hints.delete(DATABASE, domain)
         return False
-    if record["fetched"] + record["max_age"] <= now:
+    if _end(record) <= now:
         services.hints.delete(DATABASE, domain)
         return False
     since_fetch, since_try = now - record["fetched"], now - record["tried"]

@@ -315,5 +315,15 @@ def test_short_policies_are_renewed_at_half_their_life(case: Case) -> None:
     assert case.find().mode == "enforce"
 
 
+@pytest.mark.parametrize("age", [0, 10])
+def test_a_policy_without_life_holds_for_a_while(case: Case, age: int) -> None:
+    """Not one fetch for each message, and no moment without the policy."""
+    web = case.serve((200, PLAIN, policy_text(age=age)))
+    for moment in (0, 1, 200, 299, 301, 500):
+        case.clock.time = NOW + moment
+        assert case.find().mode == "enforce"
+    assert len(web.asked) == 2
+
+
 def test_limits_are_as_the_rfc_suggests() -> None:
     assert (mta_sts_cache.MAX_POLICY, mta_sts_cache.FETCH_SECONDS, mta_sts_cache.RETRY) == (65536, 60.0, 300.0)
