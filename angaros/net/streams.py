@@ -6,10 +6,13 @@ All time-outs raise TimeoutError, failures OSError.
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from angaros.model.errors import AngarosError
 from angaros.model.tls import TlsFacts
 from angaros.net.sockets import abort_on_close
 
@@ -93,7 +96,7 @@ class BaseStream:
         engine = self._engine
         if engine is None:
             return self._receive(timeout)
-        data = engine.read()
+        data = self._plain(engine)
         deadline = None if timeout is None else time.monotonic() + timeout
         while not data and not engine.closed:
             raw = self._receive(None if deadline is None else max(0.0, deadline - time.monotonic()))
@@ -110,11 +113,19 @@ class BaseStream:
             engine.closed = True
             return b""
         engine.feed(raw)
-        data = engine.read()
+        data = self._plain(engine)
         answer = engine.take()
         if answer:
             self._send(answer, None)
         return data
+
+    @staticmethod
+    def _plain(engine: TlsEngine) -> bytes:
+        """What has come. TLS that breaks (an alert, a record that is none) is a connection that breaks."""
+        try:
+            return engine.read()
+        except AngarosError as error:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
 
     # Writing.
 
@@ -125,7 +136,10 @@ class BaseStream:
             self._send(data, timeout)
             return
         for start in range(0, len(data), TLS_CHUNK):
-            engine.write(data[start : start + TLS_CHUNK])
+            try:
+                engine.write(data[start : start + TLS_CHUNK])
+            except AngarosError as error:  # the peer has ended TLS
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
             self._send(engine.take(), timeout)
 
     # TLS.
