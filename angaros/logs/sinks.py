@@ -24,7 +24,7 @@ FACILITIES = {
 class LogFile:
     """One open log file. Each `append` is one write with O_APPEND, so that lines of many processes never mix."""
 
-    __slots__ = ("path", "_fd", "_inode", "_mode", "_owner")
+    __slots__ = ("path", "_fd", "_inode", "_mode", "_owner", "tried_as")
 
     def __init__(self, path: str, *, mode: int, owner: tuple[int, int]) -> None:
         self.path = path
@@ -32,6 +32,8 @@ class LogFile:
         self._inode = (0, 0)
         self._mode = mode
         self._owner = owner
+        self.tried_as = (-1, -1)
+        """uid and gid that the file was last opened with."""
 
     def append(self, data: bytes) -> None:
         """Write all of `data`. Raises OSError."""
@@ -56,6 +58,7 @@ class LogFile:
 
     def _reopen(self) -> None:
         self.close()
+        self.tried_as = (os.geteuid(), os.getegid())
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         try:
             fd = os.open(self.path, flags)
@@ -80,6 +83,7 @@ class LogFile:
             os.setegid(egid)
 
     def _create_here(self, flags: int) -> int:
+        self.tried_as = (os.geteuid(), os.getegid())
         try:
             return os.open(self.path, flags, self._mode)
         except FileNotFoundError:

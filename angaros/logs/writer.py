@@ -318,7 +318,8 @@ class LogWriter:
     def _cannot_write(self, kind: str, error: OSError, line: str) -> NoReturn:
         """The main or reject log fails: panic and die, with the lost line kept for the case that the panic log fails too."""
         path = self.file_path(kind)
-        text = f'Cannot open {kind} log file "{path}": {error.strerror}: euid={os.geteuid()} egid={os.getegid()}'
+        gid = self._file(kind).tried_as[1]  # Exim's processes have the mail group from the beginning, but root's uid
+        text = f'Cannot open {kind} log file "{path}": {error.strerror}: euid={os.geteuid()} egid={gid}'
         complaint = f"{self._prefix()}{text}\n"
         self._panic(complaint, complaint.encode("latin-1", "replace"), copied=False, saved=line)
         raise SystemExit(1)

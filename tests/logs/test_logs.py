@@ -14,7 +14,7 @@ from angaros.logs.lines import Arrival, Attempt, address_text, arrival_lines, de
 from angaros.logs.paths import parse_log_file_path, undated
 from angaros.logs.peer import sender_fullhost, sender_rcvhost
 from angaros.logs.selectors import DEFAULT_SELECTORS, SELECTORS, parse_log_selector
-from angaros.logs.sinks import split_for_syslog
+from angaros.logs.sinks import LogFile, split_for_syslog
 from angaros.logs.text import printing, quoted
 from angaros.logs.times import duration, duration_precise, tod_log
 from angaros.logs.writer import LogModes, LogSettings, LogWriter, bounded
@@ -230,3 +230,12 @@ def test_a_debugging_line_is_cut_where_exims_is() -> None:
     first, second, mark = out.getvalue().splitlines()
     assert first == ">>> short" and second == ">>> " + "d" * 1997
     assert mark == "**** debug string too long - truncated ****"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the log is made as another user")
+def test_a_log_that_cannot_be_made_names_who_tried(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    file = LogFile(f"{tmp_path}/sub/mainlog", mode=0o640, owner=(12345, 12346))
+    with pytest.raises(PermissionError):
+        file.append(b"x\n")
+    assert file.tried_as == (12345, 12346) and os.geteuid() == 0
