@@ -8,7 +8,7 @@ Laws:
 from __future__ import annotations
 
 import re
-from calendar import timegm
+from calendar import monthrange, timegm
 from typing import TYPE_CHECKING
 
 from angaros.logs.times import tod_iso_utc
@@ -78,7 +78,9 @@ def parse_date_time(text: str) -> int | None:
     if match is None:
         return None
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60 and year >= 1970):
+    if year < 1970 or not (1 <= month <= 12 and hour < 24 and minute < 60 and second <= 60):
+        return None
+    if not 1 <= day <= monthrange(year, month)[1]:
         return None
     moment = timegm((year, month, day, hour, minute, second))
     if match[7]:

@@ -59,7 +59,7 @@ CODES: dict[tuple[str, int], str] = {
 WITHOUT = frozenset({"HELO", "EHLO"})
 """Commands whose answers never have one. # RFC 2034 3"""
 
-_LINE = re.compile(r"^([245])(\d\d)([ -]|$)(?!\1\.\d{1,3}\.\d{1,3}(?: |$))", re.MULTILINE)
+_LINE = re.compile(r"^([245])(\d\d)([ -]|(?=\r|$))(?!\1\.\d{1,3}\.\d{1,3}(?: |$))", re.MULTILINE)
 
 
 def code_for(verb: str, code: int) -> str:

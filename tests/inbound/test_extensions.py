@@ -139,6 +139,8 @@ def test_a_message_without_parameters_keeps_nothing(make_world: Make) -> None:
         ("2026-11-21T06:20:37z", NOW),
         ("2026-11-21T00:50:37-05:30", NOW),
         ("2026-11-21T06:20:37", None),
+        ("2026-02-29T00:00:00Z", None),
+        ("1969-12-31T23:59:59Z", None),
     ],
 )
 def test_date_and_time(text: str, moment: int | None) -> None:
