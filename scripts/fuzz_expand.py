@@ -69,7 +69,8 @@ BY_STRING: tuple[tuple[str, str, str], ...] = (
     ("norm", r"ipv6norm", ""),
     ("ended", r"sort", "Internal error in sort"),
     ("numbers", r"prvscheck.*\$\{?[0-9]", ""),
-    ("skipped", r"\{.*\$\{run\b.*\} *\{", "^Failed: "),
+    ("skipped", r"\{.*\$\{(run|env)\b.*\} *\{", "^Failed: "),
+    ("certificate", r"(md5|sha1|sha256):\$tls_(in|out)_(our|peer)cert\}", ""),
     ("prvscheck", r"prvscheck", r"Too many arguments for 'prvscheck' \(max is 1\)"),
     ("directory", r"dsearch", r"for directory search"),
     ("lookup type", r"lookup.*\*[^ ]", "Failed: "),
@@ -145,8 +146,12 @@ def fit(text: str) -> bool:
 
 def unquoted(text: str, pattern: str, replacement: str) -> str:
     """A text of 4.99, in which each level puts the error of the one inside it in quotes, as 4.96 has it."""
-    while (changed := re.sub(pattern, replacement, text, flags=re.S)) != text:
+    found = re.search(pattern, text, flags=re.S)
+    start = found.start() if found else 0
+    while found is not None:
+        changed = text[:start] + re.sub(pattern, replacement, text[start:], count=1, flags=re.S)
         text = re.sub(r'\\(["\\])', r"\1", changed)
+        found = re.compile(pattern, re.S).match(text, start)
     return text
 
 

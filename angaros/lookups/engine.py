@@ -96,8 +96,8 @@ class LookupEngine:
         if TYPES[spec.name].style == "query":
             result = self._once(spec, key, source, scope)
         elif not key:
-            if spec.name != "iplsearch":
-                self._once(spec, key, source, scope)  # nothing is found, but the file must be there
+            # Nothing is found, but the file must be there. An empty key is no address, which iplsearch would say.
+            self._once(spec, "*" if spec.name == "iplsearch" else key, source, scope)
             return NOT_FOUND
         else:
             result = self._try_keys(spec, key, source, scope)

@@ -208,7 +208,7 @@ def do_utf8_domain_to_alabel(text: str, argument: str, scope: Scope) -> str:
 def do_utf8_domain_from_alabel(text: str, argument: str, scope: Scope) -> str:
     """# Exim spec 60.1 (utf8_domain_from_alabel)"""
     labels: list[str] = []
-    for label in str(text).split("."):
+    for label in str(text).removesuffix(".").split("."):  # Exim's library takes the root's dot off
         labels.append(_from_punycode(label) if label.lower().startswith("xn--") else label)
     return like(".".join(labels), text)
 

@@ -89,8 +89,11 @@ def do_quote(text: str, argument: str, scope: Scope) -> str:
 
 def do_quote_lookup(text: str, argument: str, scope: Scope) -> str:
     """`quote_<lookup type>`: the type's own quoting; the result is fit for its queries. # Exim spec 11.6 (quote_)"""
-    kind, _, options = argument.partition("_")
+    kind, underscore, options = argument.partition("_")
     try:
+        if underscore and not options:
+            scope.services.lookups.quote(kind, text)  # a wrong type is said first
+            raise fail(f'"" unrecognized after "${{quote_{kind}"')
         quoted = scope.services.lookups.quote(kind, text, options)
     except (ValueError, KeyError) as error:
         raise fail(str(error.args[0]) if error.args else f'unknown lookup type "{kind}"') from None
