@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
+from typing import NamedTuple
 
 from angaros import regex
 
@@ -147,24 +148,39 @@ def _reduced(piece: bytes) -> bytes:
     """Runs of blanks become one space; none stands before a line end."""
     if b"\t" in piece:
         piece = piece.replace(b"\t", b" ")
-    find, split, before_end = _search()
-    while find(piece, b"  ") >= 0:
-        piece = b" ".join(split(piece))  # in half the time of replace(), which counts first
-    if before_end.search(piece) is not None:
+    search = _search()
+    while search.doubled(piece):
+        piece = b" ".join(search.split(piece))  # in half the time of replace(), which counts first
+    if search.before_end(piece):
         piece = piece.replace(b" \r\n", b"\r\n")
     return piece
 
 
+class _Search(NamedTuple):
+    """What a relaxed body has to lose."""
+
+    doubled: Callable[[bytes], bool]
+    """Two spaces in a row."""
+    split: Callable[[bytes], Iterable[bytes]]
+    """The parts between them."""
+    before_end: Callable[[bytes], bool]
+    """A space before a CR."""
+
+
 @cache
-def _search() -> tuple[Callable[[bytes, bytes], int], Callable[[bytes], Iterable[bytes]], regex.Regex]:
-    """What finds two spaces, splits there, and finds a space before a line end.
+def _search() -> _Search:
+    """The fastest that there is.
 
     Prose has a space in six octets, so that whatever looks at each costs as much as the hash. PCRE2 compares vectors for a pair
     of different octets, StringZilla (optional: `angaros[speed]`) for equal ones too.
     """
-    before_end = regex.compile(" \r")
     try:
         from stringzilla import Str, find
     except ImportError:
-        return bytes.find, lambda piece: piece.split(b"  "), before_end
-    return find, lambda piece: Str(piece).split(b"  "), before_end
+        pair = regex.compile(" \r")
+        return _Search(
+            lambda piece: b"  " in piece, lambda piece: piece.split(b"  "), lambda piece: pair.search(piece) is not None
+        )
+    return _Search(
+        lambda piece: find(piece, b"  ") >= 0, lambda piece: Str(piece).split(b"  "), lambda piece: find(piece, b" \r") >= 0
+    )
