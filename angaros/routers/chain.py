@@ -70,16 +70,17 @@ def route(delivery: Delivery, scope: Scope, mode: Mode) -> RouteOutcome:
     work.depth += 1
     if mode is Mode.VERIFY_RECIPIENT or mode is Mode.VERIFY_SENDER:
         work.local["verify_mode"] = "R" if mode is Mode.VERIFY_RECIPIENT else "S"
-    _Walk(delivery, work, mode, outcome, chain_of(scope.services)).go()
+    walk = _Walk(delivery, work, mode, outcome, chain_of(scope.services))
+    walk.go()
     if outcome.status == "ok" and work.tracing("route"):
-        scope.trace("route", f"routed by {delivery.router} router")
+        scope.trace("route", f"routed by {delivery.router} router{' (unseen)' if walk.unseen else ''}")
     return outcome
 
 
 class _Walk:
     """One address on its way along the chain."""
 
-    __slots__ = ("delivery", "scope", "mode", "outcome", "chain", "index", "errors_to")
+    __slots__ = ("delivery", "scope", "mode", "outcome", "chain", "index", "errors_to", "unseen")
 
     def __init__(self, delivery: Delivery, scope: Scope, mode: Mode, outcome: RouteOutcome, chain: Chain) -> None:
         self.delivery = delivery
@@ -90,6 +91,8 @@ class _Walk:
         self.index = chain.by_name.get(delivery.start_router, 0) if delivery.start_router else 0
         self.errors_to = delivery.props.errors_to
         """As it came: a copy (`unseen`) does not get the router's own."""
+        self.unseen = False
+        """The router that took it has `unseen`."""
 
     def go(self) -> None:
         """Offer the address to the routers until one has an answer."""
@@ -203,6 +206,7 @@ class _Walk:
             self.outcome.routed.clear()
             self.outcome.new.clear()
             return self._deferred(run)
+        self.unseen = unseen
         if unseen and self.index < len(self.chain.routers):
             copy = _unseen_copy(self.delivery, self.chain.routers[self.index].name)
             copy.props.errors_to = self.errors_to
