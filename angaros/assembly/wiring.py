@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from angaros.config.config import Config
 from angaros.config.harness import Harness, PredictableRandom, SystemClock, SystemRandom
@@ -121,17 +121,40 @@ class QueueSize:
     BELIEVED = 60.0
     """Seconds, as Exim's daemon: reading a large directory is not free, and the figure is for policy, not for accounts."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, kept: KeptSize | None = None) -> None:
         self._services = services
-        self._counted = -1.0
-        self._size = 0
+        self._kept: KeptSize = kept if kept is not None else _OwnSize()
 
     def __call__(self) -> int:
-        now = self._services.clock.now()
-        harness = self._services.harness
-        if self._counted < 0 or now - self._counted >= (self.BELIEVED if harness is None else harness.queue_size_believed):
-            self._size, self._counted = self._services.store.count(), now
+        now, harness = self._services.clock.now(), self._services.harness
+        size, counted = self._kept.queue_size()
+        if not counted or now - counted >= (self.BELIEVED if harness is None else harness.queue_size_believed):
+            size = self._services.store.count()
+            self._kept.note_queue_size(size, now)
+        return size
+
+
+class KeptSize(Protocol):
+    """Where the last count is: in one process, or shared by all workers."""
+
+    def queue_size(self) -> tuple[int, float]:
+        """It, and its time; 0.0 when there was none."""
+        ...
+
+    def note_queue_size(self, size: int, now: float) -> None:
+        """A new one."""
+        ...
+
+
+class _OwnSize:
+    def __init__(self) -> None:
+        self._size = (0, 0.0)
+
+    def queue_size(self) -> tuple[int, float]:
         return self._size
+
+    def note_queue_size(self, size: int, now: float) -> None:
+        self._size = (size, now)
 
 
 def warm(services: Services) -> None:

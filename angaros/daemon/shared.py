@@ -13,7 +13,7 @@ from angaros.daemon.board import Board
 
 SLOT = struct.Struct("=q")
 COUNTERS = 8
-CONNECTIONS, DELIVERIES, QUEUE_RUNS, ACCEPTED, SERIAL = range(5)
+CONNECTIONS, DELIVERIES, QUEUE_RUNS, ACCEPTED, SERIAL, QUEUE_SIZE, QUEUE_COUNTED = range(7)
 HOSTS = 4096
 """Buckets for connections per host; two hosts in one bucket count together (then `smtp_accept_max_per_host` errs on the strict
 side, with a chance of about connections/4096)."""
@@ -40,6 +40,16 @@ class SharedCounters:
     def total(self, counter: int) -> int:
         """Sum over all workers."""
         return sum(SLOT.unpack_from(self.page, w * self.row + counter * SLOT.size)[0] for w in range(self.workers))
+
+    def queue_size(self) -> tuple[int, float]:
+        """The last count of the queue by any worker, and its time; 0.0 when there was none."""
+        size, counted = (SLOT.unpack_from(self.page, counter * SLOT.size)[0] for counter in (QUEUE_SIZE, QUEUE_COUNTED))
+        return size, counted / 1000
+
+    def note_queue_size(self, size: int, now: float) -> None:
+        """A worker has counted; the first row has it for all."""
+        SLOT.pack_into(self.page, QUEUE_SIZE * SLOT.size, size)
+        SLOT.pack_into(self.page, QUEUE_COUNTED * SLOT.size, int(now * 1000))
 
     @staticmethod
     def _bucket(host: str) -> int:

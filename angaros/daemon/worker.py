@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from angaros.assembly.wiring import Ports, build_services, warm
+from angaros.assembly.wiring import Ports, QueueSize, build_services, warm
 from angaros.config.config import Config
 from angaros.config.harness import Harness
 from angaros.config.site import Site
@@ -95,6 +95,7 @@ class Worker:
         self.tidied: dict[str, float] = {}
         """Queue -> when its rubbish was removed."""
         services = self.services
+        services.hooks.queue_size = QueueSize(services, place.counters)
         self.crowd = Crowd(services.clock.monotonic, self._domains, services.run.trying.get, limit=MAX_DELIVERIES)
         self.held: dict[str, tuple[Message, Any] | str] = {}
         """What waits or is in delivery: a message with its lock, or the queue that one is to be read from."""

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from angaros.assembly.wiring import QueueSize
+from angaros.daemon.shared import SharedCounters
 
 
 class Counting:
@@ -29,3 +30,9 @@ def test_queue_size_is_counted_at_most_once_a_minute() -> None:
     assert size() == 41
     time.value += 1.0
     assert size() == 42
+
+
+def test_workers_share_one_count() -> None:
+    services: Any = SimpleNamespace(store=Counting(), clock=SimpleNamespace(now=lambda: 1000.0), harness=None)
+    shared = SharedCounters(2)
+    assert [QueueSize(services, shared)() for _ in range(3)] == [41, 41, 41]
