@@ -74,6 +74,7 @@ BY_STRING: tuple[tuple[str, str, str], ...] = (
     ("prvscheck", r"prvscheck", r"Too many arguments for 'prvscheck' \(max is 1\)"),
     ("directory", r"dsearch", r"for directory search"),
     ("lookup type", r"lookup.*\*[^ ]", "Failed: "),
+    ("lookup type", r"lookup.* [a-z0-9-]+\*@?[^ @{]", ""),
     ("label", r"\$\{acl\{[^}]*(:|\$|\\)", ""),
     ("skipped", r"stat:", r"^Failed: stat\("),
     ("addresses", r"addresses:[^}]*:", ""),

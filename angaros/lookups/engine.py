@@ -96,9 +96,9 @@ class LookupEngine:
         if TYPES[spec.name].style == "query":
             result = self._once(spec, key, source, scope)
         elif not key:
-            # Nothing is found, but the file must be there. An empty key is no address, which iplsearch would say.
+            # Only a default is found, but the file must be there. An empty key is no address, which iplsearch would say.
             self._once(spec, "*" if spec.name == "iplsearch" else key, source, scope)
-            return NOT_FOUND
+            return self._once(spec, "*", source, scope) if spec.star else NOT_FOUND
         else:
             result = self._try_keys(spec, key, source, scope)
         if result.value is not None and "ret=key" in spec.options:

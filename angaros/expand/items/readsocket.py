@@ -186,7 +186,7 @@ def _connect(name: str, options: Options, scope: Scope) -> Stream:
 def _host_and_port(text: str) -> tuple[str, int]:
     host, colon, service = text.rpartition(":")
     if not colon or not service:
-        raise fail(f"missing port for readsocket {text}")
+        raise SocketFailure(f"missing port for readsocket {text}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     if service.isdigit():
