@@ -83,7 +83,7 @@ def collect(*, libraries: bool = False) -> Features:
     lookups = lookup_names()
     return Features(
         support=tuple(claim.name for claim in claims),
-        have=(*(macro for claim in claims for macro in claim.macros), *_ALWAYS, *_gsasl_macros()),
+        have=(*(macro for claim in claims for macro in claim.macros), *_ALWAYS, *_gsasl_macros(), *_lmdb_macro(lookups)),
         experimental=tuple(claim.experimental for claim in claims if claim.experimental),
         lookups=lookups,
         lookup_macros=_lookup_macros(),
@@ -130,6 +130,11 @@ def _gsasl_macros() -> tuple[str, ...]:
     if not _is_there("angaros.auths.gsasl"):
         return ()
     return ("AUTH_GSASL_SCRAM_SHA_256", "AUTH_GSASL_SCRAM_SHA_512")
+
+
+def _lmdb_macro(lookups: tuple[str, ...]) -> tuple[str, ...]:
+    """LMDB has a macro in Exim that is older than those of the lookups."""
+    return ("LMDB",) if "lmdb" in lookups else ()
 
 
 def _malware() -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections import deque
 from typing import TextIO
 
@@ -14,6 +16,8 @@ LINE_LIMIT = 2001
 """Octets of one line."""
 BAR = "\xe2\x95\x8e"
 """The octets of U+254E: drawn in each fourth column of the indentation."""
+ASCII_BAR = "|"
+"""The same with `-d+noutf8`."""
 
 
 SELECTORS = frozenset(
@@ -86,8 +90,6 @@ class Debug:
     """Names of `-d` selectors that are on; `v` is `-v`."""
     host_checking: bool = False
     """-bh: lines that explain decisions are shown, after `>>> `."""
-    prefix: str = ""
-    """Before each line otherwise: the process id with `-d+pid`."""
     stream: TextIO | None = None
     """None: stderr, as it is then."""
 
@@ -118,13 +120,20 @@ class Debug:
         return selector in self.selectors or (hc and self.host_checking)
 
     def show(self, text: str, indent: int = 0) -> None:
-        """Write `text` (newline added when missing) with prefix and indentation before each of its lines."""
+        """Write `text` (newline added when missing) with what leads a line and indentation before each of its lines."""
         if not text.endswith("\n"):
             text += "\n"
-        lead = (">>> " if self.host_checking else self.prefix) + indentation(indent)
+        bars = indentation(indent)
+        lead = self._lead() + (bars.replace(BAR, ASCII_BAR) if "noutf8" in self.selectors else bars)
         if lead or len(text) > LINE_LIMIT:
             text = "".join(_bounded(lead + line) for line in text.splitlines(keepends=True))
         self.raw(text)
+
+    def _lead(self) -> str:
+        """The time, the process and the mark of -bh, as the selectors want them. # Exim spec 5.3, -d"""
+        clock = time.strftime("%H:%M:%S ") if "timestamp" in self.selectors else ""
+        process = f"{os.getpid():5d} " if "pid" in self.selectors else ""
+        return clock + process + (">>> " if self.host_checking else "")
 
     def raw(self, text: str) -> None:
         """Write octets as they are."""

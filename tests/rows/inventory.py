@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.rows import language
+
 HERE = Path(__file__).parent
 SMTP_TABLES = ("acl_conditions", "acl_modifiers", "acl_controls", "verify", "callout_options", "ratelimit_options")
 IN = {"verify_types": "verify", "verify_options": "verify", "cli_options": "commands"}
@@ -51,6 +53,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     },
     "callout_options": {"quota (recipient=quota)": "tests/rows/verify.txt::quota (recipient=quota)"},
     "acl_controls": {"dmarc_enable_forensic": "tests/mailauth/test_dmarc_session.py::test_failure_report"},
+    **language.ELSEWHERE,
 }  # fmt: skip
 """Inventory file -> row -> the test that shows what it does."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rows import commands, dialogues
+from tests.rows import commands, dialogues, spool_items
 from tests.rows.inventory import ELSEWHERE, HERE, IN, SMTP_TABLES, names
 
 ROOT = HERE.parent.parent
@@ -20,6 +20,8 @@ FILES = sorted(path.stem for path in (HERE / "names").glob("*.txt"))
 def rows_of_tables() -> dict[str, set[str]]:
     found = {table: {row for case in dialogues.cases(table) for row in case.rows} for table in SMTP_TABLES}
     found["commands"] = {row for case in commands.cases() for row in case.rows}
+    found["spool_header_items"] = set(spool_items.ITEMS)
+    found.update((file, set(names(file))) for file in ("predefined_macros", "debug_selectors"))  # tests over all names
     return found
 
 
@@ -38,11 +40,13 @@ def test_no_case_is_about_a_row_that_does_not_exist() -> None:
 
 @pytest.mark.parametrize("where", sorted({where for rows in ELSEWHERE.values() for where in rows.values()}))
 def test_the_tests_elsewhere_are_there(where: str) -> None:
+    where, _, piece = where.partition(" ~ ")
     path, _, name = where.partition("::")
     function, _, parameter = name.partition("[")
     text = (ROOT / path).read_text("utf-8")
+    assert piece in text
     if path.endswith(".txt"):
-        assert f"[{name}]" in text
+        assert not name or f"[{name}]" in text
         return
     assert any(isinstance(node, ast.FunctionDef) and node.name == function for node in ast.walk(ast.parse(text)))
     assert not parameter or re.search(rf'"{re.escape(parameter[:-1])}"', text)
