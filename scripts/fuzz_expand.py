@@ -67,6 +67,7 @@ BY_STRING: tuple[tuple[str, str, str], ...] = (
     ("command", r"\$\{run", r"from command|closing command arg"),
     ("command", r"\$\{run.*\$h_", ""),
     ("norm", r"ipv6norm", ""),
+    ("descriptor", r"readsocket.*readsocket", "Bad file descriptor"),
     ("ended", r"sort", "Internal error in sort"),
     ("numbers", r"prvscheck.*\$\{?[0-9]", ""),
     ("skipped", r"\{.*\$\{(run|env)\b.*\} *\{", "^Failed: "),
