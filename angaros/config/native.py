@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 GSSAPI = ("libgssapi_krb5.so.2", "libgssapi.so.3")
 """MIT's and Heimdal's."""
-LINKER_CACHE = Path("/etc/ld.so.cache")
+LINKER_CACHE = "/etc/ld.so.cache"
 
 
 @cache
 def find_library(*names: str) -> str:
     """The first of `names` that the dynamic linker finds; "" when none is there."""
     try:
-        known = LINKER_CACHE.read_bytes()
+        with open(LINKER_CACHE, "rb") as file:
+            known = file.read()
     except OSError:
         known = b""
     for name in names:

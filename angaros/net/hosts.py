@@ -172,14 +172,15 @@ def _trace_found(name: str, hosts: list[Host], query: HostQuery, scope: Scope) -
 
 
 def _report_unknown(name: str, search: HostSearch, scope: Scope) -> None:
-    """Exim spec 53.15, host_lookup_failed."""
+    """Exim spec 53.15, host_lookup_failed; not for an address that is only tried out (-bt, -bv)."""
     text = f"no IP address found for host {name}"
     session = scope.session
-    if session is not None and session.sender_host_address and scope.where:
+    remote = session is not None and bool(session.sender_host_address)
+    if session is not None and remote and scope.where:
         text += f" (during SMTP connection from {sender_fullhost(session)})"
     scope.trace("host_lookup", text)
-    if search.status == FAILED:
-        message_id = scope.message.id if scope.message is not None else ""
+    message_id = scope.message.id if scope.message is not None else ""
+    if search.status == FAILED and (message_id or remote):
         scope.services.log.write(text, message_id=message_id, selector="host_lookup_failed")
 
 
