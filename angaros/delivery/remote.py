@@ -255,6 +255,7 @@ def _smtp_attempt(attempt: Attempt, scope: Scope) -> SmtpAttempt:
         log_both=attempt.msglog.append if first is not None and quiet(attempt, first) else attempt.log_both,
         log_message=attempt.msglog.append,
         may_continue=lambda message_id: attempt.services.store.exists(message_id, queue),
+        sender_of=lambda message_id: attempt.services.store.load(message_id, queue_name=queue).sender_address,
     )
 
 

@@ -12,7 +12,7 @@ from angaros.delivery.deliver_by import LATE_STATUS, is_late
 from angaros.delivery.templates import Template, read_template
 from angaros.delivery.wording import describe, explain
 from angaros.lists.parse import split_list
-from angaros.model.errors import AngarosError, ExpansionError, ForcedFailure
+from angaros.model.errors import AngarosError, ExpansionError, ForcedFailure, Why
 from angaros.model.message import DSN_NOTIFY_DELAY, DSN_NOTIFY_FAILURE, DSN_NOTIFY_NEVER, DSN_NOTIFY_SUCCESS
 from angaros.model.text import octets
 
@@ -31,6 +31,8 @@ def warn_of_delay(attempt: Attempt) -> None:
     if count <= message.warning_count:
         return
     waiting = [fate for fate in attempt.deferred if _wanted(fate)]
+    if all(fate.result.basic_errno == Why.LOCAL_RETRY for fate in waiting):  # nothing was tried, as observed with Exim
+        return
     recipients = list(dict.fromkeys(address for fate in waiting if (address := errors_address(attempt, fate.delivery))))
     if not recipients or not _condition(attempt, waiting):
         return

@@ -55,15 +55,22 @@ def _sequence(record: dict[str, Any] | None) -> int:
 
 
 def next_waiting(
-    hints: Hints, transport: str, host: str, current_id: str, usable: Callable[[str], bool], limit: int = 500
+    hints: Hints,
+    transport: str,
+    host: str,
+    current_id: str,
+    usable: Callable[[str], bool],
+    suits: Callable[[str], bool] = lambda message_id: True,
+    limit: int = 500,
 ) -> tuple[str, bool]:
     """A message that waits for `host`, taken out of the record, or ""; and whether there are more. `usable` tells whether an
-    id's message is still there to be delivered; at most `limit` are asked about."""
+    id's message is still there to be delivered, `suits` whether it may go now (if not it waits on); at most `limit` are asked
+    about."""
     name = database(transport)
     for _ in range(MAX_CHUNKS + 1):
         if hints.get(name, host) is None:
             return "", False
-        chosen, more, sequence = _take(hints, name, host, current_id, usable, limit)
+        chosen, more, sequence = _take(hints, name, host, current_id, usable, suits, limit)
         if chosen or sequence == 0:
             return chosen, more or sequence > 0
         _refill(hints, name, host, sequence - 1)
@@ -71,18 +78,30 @@ def next_waiting(
 
 
 def _take(
-    hints: Hints, name: str, host: str, current_id: str, usable: Callable[[str], bool], limit: int
+    hints: Hints,
+    name: str,
+    host: str,
+    current_id: str,
+    usable: Callable[[str], bool],
+    suits: Callable[[str], bool],
+    limit: int,
 ) -> tuple[str, bool, int]:
     """From the record itself: the id, whether it has more, and how many full records there are."""
     found: list[tuple[str, bool, int]] = []
 
     def take(record: dict[str, Any] | None) -> dict[str, Any] | None:
         ids = [one for one in _ids(record) if one != current_id]
+        later: list[str] = []
         sequence, chosen, tried = _sequence(record), "", 0
         while ids and tried < limit and not chosen:
             tried += 1
             one = ids.pop(0)
-            chosen = one if usable(one) else ""
+            if usable(one):
+                if suits(one):
+                    chosen = one
+                else:
+                    later.append(one)
+        ids = later + ids
         found[:] = [(chosen, bool(ids), sequence)]
         return {"ids": ids, "sequence": sequence} if ids or sequence else None
 

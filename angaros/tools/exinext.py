@@ -66,7 +66,9 @@ def show_key(key: str) -> str:
     tail = ""
     if found and rest.endswith(found[0]):
         rest, tail = rest[: found.start()].rstrip(":"), f" {found[0]}"
-    if rest:
+    if rest and name.startswith("["):  # a host named by its address: as it stands in the key
+        rest = f" {rest}"
+    elif rest:
         address = address_of(rest)
         name, rest = name.strip("[]"), f" [{address}]{rest.removeprefix('[').removeprefix(address).removeprefix(']')}"
     return f"{word}: {name}{rest}{tail}"

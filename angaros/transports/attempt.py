@@ -38,5 +38,7 @@ class Attempt:
     """Write a line to the main log and to the message log."""
     log_message: Callable[[str], None] = _no_log
     """Write a line to the message log only."""
+    sender_of: Callable[[str], str] | None = None
+    """Envelope sender of another message in the queue; raises OSError, SpoolFormatError."""
     may_continue: Callable[[str], bool] | None = None
     """Whether a message (id) that waits for the same host can be delivered now; None: connections are not kept for others."""

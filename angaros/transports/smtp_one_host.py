@@ -8,16 +8,17 @@ Laws:
 from __future__ import annotations
 
 import os
+from copy import copy as copied
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from angaros.hints import wait
-from angaros.model.errors import Why
+from angaros.model.errors import AngarosError, Why
 from angaros.smtp.client import ClientFailure, EarlyFailure
 from angaros.transports import smtp_cache, smtp_held, smtp_resumption
 from angaros.transports.smtp_cache import may_be_kept
 from angaros.transports.smtp_extensions import judge, refusal
-from angaros.transports.smtp_hosts import RetryState, SetupError, default_port, waiting_key
+from angaros.transports.smtp_hosts import RetryState, SetupError, default_port, source_address, waiting_key
 from angaros.transports.smtp_send import HOST, Copy, Item, Prospect, StaleSession, fresh_result, host_text, send, via
 from angaros.transports.smtp_session import Opener, SessionFailure, SmtpSession
 from angaros.transports.smtp_sts import VARIABLES, TlsPolicyError
@@ -171,7 +172,7 @@ class OneHost:
         if usable is None:
             return False
         waiting = wait.waiting(services.hints, self.copy.instance.name, self._waiting_key())
-        return any(one != current and usable(one) for one in waiting)
+        return any(one != current and usable(one) and self._may_follow(one) for one in waiting)
 
     @property
     def _in_daemon(self) -> bool:
@@ -277,6 +278,22 @@ class OneHost:
     def _waiting_key(self) -> str:
         return waiting_key(self.host)
 
+    def _may_follow(self, message_id: str) -> bool:
+        """Whether another message would be sent from the same address (`interface`), for all that depends on
+        its sender, as seen with Exim 4.99."""
+        attempt, options = self.copy.attempt, self.copy.instance.options
+        if attempt.sender_of is None or "$" not in f"{options.interface}":
+            return True
+        child = self.scope.child()
+        try:
+            child.message = copied(attempt.message)
+            child.message.sender_address = attempt.sender_of(message_id)
+            return source_address(self.copy.instance, self.host, child) == source_address(
+                self.copy.instance, self.host, self.scope
+            )
+        except (AngarosError, SetupError, OSError):
+            return False
+
     def _keep(self, session: SmtpSession, opener: Opener, delivered: list[Item]) -> bool:
         """Whether the session was kept for another message (Exim spec 30.1)."""
         services, attempt = self.scope.services, self.copy.attempt
@@ -286,7 +303,12 @@ class OneHost:
         next_id = ""
         if attempt.may_continue is not None:
             next_id, _ = wait.next_waiting(
-                services.hints, self.copy.instance.name, self._waiting_key(), attempt.message.id, attempt.may_continue
+                services.hints,
+                self.copy.instance.name,
+                self._waiting_key(),
+                attempt.message.id,
+                attempt.may_continue,
+                self._may_follow,
             )
         if not next_id and not (self._in_daemon and delivered):
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from angaros.model.message import Message
 from angaros.net.hosts import HostQuery, build_host_list, find_by_dns, find_by_name
 from angaros.net.interfaces import interface_addresses, parse_address_port, parse_interfaces, parse_ports
 from angaros.net.peer import lookup_host_name, verify_helo
@@ -111,6 +112,8 @@ def test_dnssec_required() -> None:
 
 def test_by_name() -> None:
     scope = fake_scope({("a.ex", "A"): [A1], ("slow.ex", "A"): "again"})
+    assert find_by_name("tried.ex", scope, HostQuery()).status == "failed"  # for nobody's message: not logged
+    scope.message = Message(id="1xUlf0-000000006lF-0003")
     assert find_by_name("a.ex", scope, HostQuery()).hosts[0].address == A1
     assert find_by_name("10.2.3.4", scope, HostQuery()).hosts[0].address == "10.2.3.4"
     assert find_by_name("127.0.0.1", scope, HostQuery()).status == "found_local"
