@@ -36,22 +36,36 @@ def test_shares(tmp_path: Path, limit: int, parallel: int, count: int, expected:
         assert len(sink.messages) == sum(-(-share // limit) for share in expected)
 
 
+INTERFACE = "t:\n  driver = smtp\n  port = {port}\n  interface = ${{if eq{{{of}}}{{127.0.0.2}}}}\n"
+
+
+def follow(world: World) -> list[str]:
+    """Deliver a message for which two others wait, the first from another address; the log."""
+    odd = world.accept(["x@dom.example"], sender="odd@a.example")
+    same = world.accept(["y@dom.example"])
+    for _, lock in world.held:
+        lock.release()
+        world.services.hints.put("wait-t", "127.0.0.1", {"ids": [odd.id, same.id], "sequence": 0})
+    world.held.clear()
+    return world.deliver("z@dom.example")
+
+
 def test_a_message_that_waited_goes_over_the_same_connection_or_waits_on(tmp_path: Path) -> None:
     """Its own address is another: the connection that the message before it has left open is of no use to it."""
-    transport = (
-        "t:\n  driver = smtp\n  port = {port}\n  interface = ${{if eq{{$sender_address}}{{odd@a.example}}{{127.0.0.2}}}}\n"
-    )
     with Sink() as sink:
-        world = World(tmp_path, ROUTER, transport.format(port=sink.port))
-        odd = world.accept(["x@dom.example"], sender="odd@a.example")
-        same = world.accept(["y@dom.example"])
-        for _, lock in world.held:
-            lock.release()
-            world.services.hints.put("wait-t", "127.0.0.1", {"ids": [odd.id, same.id], "sequence": 0})
-        world.held.clear()
-        log = world.deliver("z@dom.example")
+        log = follow(World(tmp_path, ROUTER, INTERFACE.format(port=sink.port, of="$local_part}{x}")))
         assert any("== x@dom.example" in line and "connection limit reached for 'dom.example'" in line for line in log)
         assert sink.connections == 1
+
+
+def test_a_message_whose_sender_asks_for_another_address_is_not_offered(tmp_path: Path) -> None:
+    with Sink() as sink:
+        world = World(tmp_path, ROUTER, INTERFACE.format(port=sink.port, of="$sender_address}{odd@a.example}"))
+        log = follow(world)
+        assert not any("x@dom.example" in line and "==" in line for line in log)
+        assert any("=> y@dom.example" in line and "[127.0.0.1]*" in line for line in log)
+        assert sink.connections == 1
+        assert world.services.hints.get("wait-t", "127.0.0.1") is not None
 
 
 @pytest.mark.parametrize("given", ["odd@a.example", "even@a.example"])

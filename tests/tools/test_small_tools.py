@@ -91,7 +91,7 @@ ID = "1vAaaa-00000000001-0001"
     ("key", "wanted", "fits", "shown"),
     [
         ("T:mx.example:192.0.2.1", exinext.Wanted(hosts=frozenset(("mx.example",))), True, "Transport: mx.example [192.0.2.1]"),
-        (f"T:[::1]:[::1]:25:{ID}", exinext.Wanted(addresses=frozenset(("::1",))), True, f"Transport: ::1 [::1]:25 {ID}"),
+        (f"T:[::1]:[::1]:25:{ID}", exinext.Wanted(addresses=frozenset(("::1",))), True, f"Transport: [::1] [::1]:25 {ID}"),
         (f"T:mx:192.0.2.1:{ID}", exinext.Wanted(message_id=ID), True, f"Transport: mx [192.0.2.1] {ID}"),
         ("R:one.example", exinext.Wanted(targets=frozenset(("one.example",))), True, "Route: one.example"),
         ("R:two.example", exinext.Wanted(targets=frozenset(("one.example",))), False, "Route: two.example"),
