@@ -53,14 +53,14 @@ def follow(world: World) -> list[str]:
 def test_a_message_that_waited_goes_over_the_same_connection_or_waits_on(tmp_path: Path) -> None:
     """Its own address is another: the connection that the message before it has left open is of no use to it."""
     with Sink() as sink:
-        log = follow(World(tmp_path, ROUTER, INTERFACE.format(port=sink.port, of="$local_part}{x}")))
+        log = follow(World(tmp_path, ROUTER, INTERFACE.format(port=sink.port, of="$local_part}{x")))
         assert any("== x@dom.example" in line and "connection limit reached for 'dom.example'" in line for line in log)
         assert sink.connections == 1
 
 
 def test_a_message_whose_sender_asks_for_another_address_is_not_offered(tmp_path: Path) -> None:
     with Sink() as sink:
-        world = World(tmp_path, ROUTER, INTERFACE.format(port=sink.port, of="$sender_address}{odd@a.example}"))
+        world = World(tmp_path, ROUTER, INTERFACE.format(port=sink.port, of="$sender_address}{odd@a.example"))
         log = follow(world)
         assert not any("x@dom.example" in line and "==" in line for line in log)
         assert any("=> y@dom.example" in line and "[127.0.0.1]*" in line for line in log)
