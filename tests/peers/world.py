@@ -95,7 +95,7 @@ class World:
         self.nodes: dict[str, Node] = {}
         self._dns: subprocess.Popen[bytes] | None = None
         sh("mount", "--make-rprivate", "/")
-        sh("mount", "-t", "tmpfs", "tmpfs", "/tmp")
+        self._private_tmp()
         Path("/tmp/world").mkdir()
         os.chmod("/tmp", 0o1777)
         self._private_etc()
@@ -112,6 +112,17 @@ class World:
         sh("ip", "link", "add", "br0", "type", "bridge")
         sh("ip", "addr", "add", f"{NETWORK}.1/24", "dev", "br0")
         sh("ip", "link", "set", "br0", "up")
+
+    def _private_tmp(self) -> None:
+        """Empty, but for this checkout when it lies there."""
+        here = REPOSITORY.is_relative_to("/tmp")
+        if here:
+            sh("mount", "--bind", str(REPOSITORY), "/mnt")
+        sh("mount", "-t", "tmpfs", "tmpfs", "/tmp")
+        if here:
+            REPOSITORY.mkdir(parents=True)
+            sh("mount", "--move", "/mnt", str(REPOSITORY))
+            os.chdir(REPOSITORY)
 
     def _private_etc(self) -> None:
         shutil.copytree("/etc", "/tmp/world/etc", symlinks=True)
