@@ -152,7 +152,7 @@ def send(server: Angaros, to: list[str]) -> None:
 
 def memory(server: Angaros) -> int:
     """MiB of the largest process of ours."""
-    found = sh("ps", "-eo", "rss=,args=")
+    found = sh("ps", "-ww", "-eo", "rss=,args=")
     return max(int(line.split()[0]) for line in found.splitlines() if str(server.conf) in line) // 1024
 
 

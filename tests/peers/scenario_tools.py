@@ -212,6 +212,7 @@ def sorted_words(text: str) -> list[list[str]]:
 def timeless(text: str) -> list[str]:
     """Records of two servers: without times, ids and where they are. 4.99 has brackets round an address in place of a name."""
     text = re.sub(r"\d\d-\w\w\w-\d{4} \d\d:\d\d:\d\d", "TIME", text)
+    text = re.sub(r"(Transport: )\[([\d.]+)\] \2", r"\1\2 [\2]", text)  # 4.99 writes a host named by its address so
     text = re.sub(r"\b\w{6}-\w{6,11}-\w{2,4}\b", "ID", text)
     return sorted(re.sub(r"T:\[([\d.]+)\]", r"T:\1", text).replace("server-ang", "server-deb").splitlines())
 
